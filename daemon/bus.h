@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The only door to ZeroMQ (bus.c is the only file that includes zmq.h). Sockets carry the settings of
+ * design 2 from birth. A socket belongs to the thread that made it; bus_context is shared by all threads.
+ * Nothing here knows what a stream is. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/err.h"
+
+struct bus;        /* one ZeroMQ context */
+struct bus_socket;
+
+enum bus_type { BUS_SUB, BUS_XPUB, BUS_DEALER, BUS_ROUTER };
+
+/* One received frame; data lives until bus_message_clear(). */
+struct bus_frame {
+    const void *data;
+    size_t len;
+};
+#define BUS_FRAMES_MAX 8
+struct bus_message { /* opaque beyond frames and count; init with bus_message_init */
+    struct bus_frame frame[BUS_FRAMES_MAX];
+    int count;     /* frames; a message with more frames is dropped whole and counts as damaged: count = -1 */
+    void *private_frames;
+};
+
+struct bus *bus_new(void); /* NULL: out of descriptors or memory; errno says which */
+void bus_free(struct bus **bus); /* waits at most LINGER (1 s) */
+
+/* NULL with errno set. The error text for a bind: bus_error(). */
+struct bus_socket *bus_socket_new(struct bus *bus, enum bus_type type);
+void bus_socket_free(struct bus_socket **socket);
+int bus_bind(struct bus_socket *socket, const char *endpoint) MUST_CHECK;
+int bus_connect(struct bus_socket *socket, const char *endpoint) MUST_CHECK;
+int bus_subscribe(struct bus_socket *socket, const char *prefix) MUST_CHECK;
+/* The endpoint really bound ("tcp://127.0.0.1:*" resolved). */
+int bus_last_endpoint(struct bus_socket *socket, char *out, size_t len) MUST_CHECK;
+const char *bus_error(void); /* text of the calling thread's last failure */
+const char *bus_version(void);
+
+/* All frames or none, never blocks: ERR_AGAIN (no room), ERR_MISSING (no such ROUTER peer), ERR_CLOSED. Data is copied. */
+int bus_send(struct bus_socket *socket, const struct bus_frame *frames, int count) MUST_CHECK;
+/* Never blocks: ERR_AGAIN, ERR_CLOSED. Clears m first. */
+int bus_receive(struct bus_socket *socket, struct bus_message *m) MUST_CHECK;
+void bus_message_init(struct bus_message *m);
+void bus_message_clear(struct bus_message *m);
+
+/* Waits at most timeout_ms for input on any socket or descriptor; sets ready. ERR_CLOSED when the context ends. */
+struct bus_poll {
+    struct bus_socket *socket; /* or NULL and */
+    int fd;
+    bool readable; /* out */
+};
+int bus_poll(struct bus_poll *items, int count, int timeout_ms) MUST_CHECK;

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The only place that asks the time. */
+#pragma once
+
+#include <stdint.h>
+
+uint64_t clock_monotonic_us(void);
+int64_t clock_realtime_us(void);       /* since 1970 UTC */
+int32_t clock_today_brussels(void);    /* days since 1970, date in Europe/Brussels */

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The only door to PostgreSQL (db.c is the only file that includes libpq-fe.h). A connection remembers its first error, so
+ * that a transaction reads straight through; SQLSTATEs are sorted into the classes of enum err. Statements are named and
+ * come from sql/statements/ (embedded); parameters are bound. No domain words. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/err.h"
+
+struct db;
+struct db_result;
+
+struct db *db_open(const char *conninfo, const char *application_name); /* never NULL but for memory; see db_state() */
+void db_close(struct db **db);
+int db_error(const struct db *db);            /* the first error since db_clear_error(), or 0 */
+const char *db_error_text(const struct db *db);
+const char *db_error_sqlstate(const struct db *db);
+void db_clear_error(struct db *db);
+bool db_is_connected(const struct db *db);
+int db_backend_pid(const struct db *db);
+
+/* Runs a statement without parameters (may be several commands). */
+int db_run(struct db *db, const char *sql);
+/* Parameters in text form; NULL = SQL NULL. NULL result on error. */
+struct db_result *db_query(struct db *db, const char *sql, int count, const char *const *values);
+struct db_result *db_named(struct db *db, const char *statement, int count, const char *const *values); /* prepared once */
+void db_result_free(struct db_result **r);
+int db_rows(const struct db_result *r);
+int db_columns(const struct db_result *r);
+const char *db_column_name(const struct db_result *r, int column);
+bool db_is_null(const struct db_result *r, int row, int column);
+const char *db_text(const struct db_result *r, int row, int column); /* "" for NULL */
+int64_t db_int(const struct db_result *r, int row, int column);
+uint64_t db_affected(const struct db_result *r);
+
+int db_begin(struct db *db);
+/* 0 committed; ERR_DB_UNKNOWN no answer; other errors: rolled back (a COMMIT answered ROLLBACK is an error). */
+int db_commit(struct db *db);
+void db_rollback(struct db *db);
+
+/* COPY ... FROM STDIN (FORMAT binary). Rows are built in a buffer that is sent as it fills. */
+int db_copy_in(struct db *db, const char *sql);
+void db_copy_row(struct db *db, int columns);
+void db_copy_null(struct db *db);
+void db_copy_int2(struct db *db, int16_t v);
+void db_copy_int4(struct db *db, int32_t v);
+void db_copy_int8(struct db *db, int64_t v);
+void db_copy_bool(struct db *db, bool v);
+void db_copy_bytes(struct db *db, const void *p, size_t n); /* text, bytea, uuid, char */
+void db_copy_date(struct db *db, int32_t days_since_1970);
+void db_copy_timestamp(struct db *db, int64_t us_since_1970);
+void db_copy_int4_array(struct db *db, const int32_t *v, int n);
+int db_copy_in_end(struct db *db, uint64_t *rows);
+/* COPY (...) TO STDOUT (FORMAT binary): one row at a time. 1 a row, 0 the end, < 0 error. */
+struct db_copy_field {
+    const void *data; /* NULL = SQL NULL */
+    int len;
+};
+int db_copy_out(struct db *db, const char *sql);
+int db_copy_out_row(struct db *db, struct db_copy_field *fields, int max);
+int16_t db_field_int2(const struct db_copy_field *f);
+int32_t db_field_int4(const struct db_copy_field *f);
+int64_t db_field_int8(const struct db_copy_field *f);
+int32_t db_field_date(const struct db_copy_field *f);      /* days since 1970 */
+int64_t db_field_timestamp(const struct db_copy_field *f); /* us since 1970 */
+
+/* Embedded SQL (sql/embed.sh writes them into build/gen). */
+struct db_embedded {
+    const char *name, *text;
+};
+extern const struct db_embedded db_migrations[]; /* "0001_tables", ... ; name NULL at the end, in order */
+extern const struct db_embedded db_checks[];
+extern const struct db_embedded db_statements[];

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Events as the daemon works with them: one table of event types (event_table.c), a decoder that turns one
+ * CloudEvents JSON line into typed values (event_decode.c), and the batch that carries them from a receiver
+ * to the writer. Pure: no I/O, no clock. Adding an event type = a row in the table, columns of its log and
+ * an apply function in its module.
+ *
+ * A log table has columns; an event's values stand at the column's index, so that the COPY encoder and the
+ * rebuild reader need no knowledge of the event type. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/err.h"
+
+/* The kinds of value and how each stands in struct value / in PostgreSQL. */
+enum column_kind {
+    COLUMN_SCHOOL_ID,  /* num; int4; JSON: decimal string, 1-9 digits, no leading zero */
+    COLUMN_YEAR,       /* num = start year (2024 for "2024-2025"), 1990..2099; int2 */
+    COLUMN_PUPIL,      /* pupil[16]; uuid */
+    COLUMN_WORD,       /* num = index in words; text (the word) */
+    COLUMN_BOOL,       /* num 0/1; bool */
+    COLUMN_DATE,       /* num = days since 1970-01-01; date. 1900-01-01..2099-12-31 */
+    COLUMN_TEXT,       /* text; text, at most 512 bytes of UTF-8, no NUL */
+    COLUMN_INT,        /* num within min..max; int4 */
+    COLUMN_HALVES,     /* num 1 or 2 (JSON 0.5 or 1); int2 */
+    COLUMN_INDICATORS, /* num = bits of enum indicator; int2 */
+    COLUMN_HOME_LANGUAGE, /* num = mother*9 + father*3 + siblings, each 0 absent 1 no 2 yes; int2 */
+    COLUMN_WORDS,      /* num = bit mask over words (at least one); text[] */
+    COLUMN_JSON        /* text = the JSON of an object of strings; jsonb */
+};
+
+enum indicator { /* bit numbers; the order is the contract's in view "count" */
+    IND_THUISTAAL,
+    IND_SCHOOLTOELAGE,
+    IND_OPLEIDING_MOEDER,
+    IND_THUISLOOS,
+    IND_TREKKEND,
+    IND_BUURT,
+    IND_COUNT
+};
+#define IND_CELLS (1 << IND_COUNT)
+extern const char *const indicator_names[IND_COUNT];
+
+enum level { LEVEL_BAO, LEVEL_SO, LEVEL_BUBAO, LEVEL_BUSO, LEVEL_DKO, LEVEL_VWO, LEVEL_CLB, LEVEL_NAFT, LEVEL_COUNT };
+extern const char *const level_names[LEVEL_COUNT + 1]; /* NULL at the end, as all word lists */
+enum group {
+    GROUP_KLEUTER, GROUP_LAGER, GROUP_GRAAD1, GROUP_OKAN, GROUP_GRAAD23, GROUP_BASISAANBOD, GROUP_TYPE3, GROUP_ANDER,
+    GROUP_COUNT,
+    GROUP_AANBOD = GROUP_COUNT /* basisaanbod + type3 together: only in allocations, never in events */
+};
+extern const char *const group_names[GROUP_COUNT + 2];
+bool group_fits_level(enum group group, enum level level);
+enum staffing { STAFFING_SES_LESTIJDEN, STAFFING_GOK_UREN_LERAAR, STAFFING_GOK_AANVULLENDE_LESTIJDEN,
+                STAFFING_GOK_EXTRA_LESUREN, STAFFING_COUNT };
+extern const char *const staffing_names[STAFFING_COUNT + 1]; /* "ses_lestijden" ... */
+enum status { STATUS_GRANTED, STATUS_GRACE, STATUS_BELOW_THRESHOLD, STATUS_BELOW_MINIMUM, STATUS_COUNT };
+extern const char *const status_names[STATUS_COUNT + 1];
+
+struct column {
+    const char *name; /* the SQL column; the event's field has the same name unless the field row says otherwise */
+    enum column_kind kind;
+    const char *const *words; /* COLUMN_WORD, COLUMN_WORDS: NULL-terminated */
+    int64_t min, max;         /* COLUMN_INT */
+};
+
+#define EVENT_COLUMNS_MAX 24
+enum log_table_no { LOG_SCHOOL, LOG_ENTITLEMENT, LOG_REGISTRATION, LOG_TABLE_COUNT };
+struct log_table {
+    const char *name; /* "registration_log" in schema teldag_data */
+    const struct column *columns;
+    int count;
+    int year_column; /* index of the COLUMN_YEAR it is partitioned by, or -1 */
+    /* besides: stream_id int4, epoch int8, seq int8, op "char", id text, source text, happened_at timestamptz,
+     * recorded_at timestamptz */
+};
+extern const struct log_table log_tables[LOG_TABLE_COUNT];
+
+enum school_column { SCHOOL_ID, SCHOOL_NAME, SCHOOL_LEVEL, SCHOOL_NETWORK, SCHOOL_PROVINCE, SCHOOL_MUNICIPALITY, SCHOOL_BRUSSELS,
+                     SCHOOL_BOARD_ID, SCHOOL_CLOSED_ON, SCHOOL_SUCCESSOR_ID, SCHOOL_COLUMNS };
+/* SQL names: school_id name level network province municipality brussels board_id closed_on successor_id */
+enum entitlement_column { ENT_SCHOOL_ID, ENT_STREAM, ENT_GROUP, ENT_YEAR, ENT_STATUS, ENT_HOURS, ENT_COLUMNS };
+/* SQL names: school_id staffing grp school_year status hours (JSON: stream, group). group may also be "aanbod" here. */
+enum registration_column { REG_SCHOOL_ID, REG_YEAR, REG_PUPIL, REG_GROUP, REG_REGULAR, REG_WEIGHT, REG_FROM, REG_UNTIL,
+                           REG_INDICATORS, REG_HOME_LANGUAGE, REG_PUPILS, REG_COLUMNS };
+/* SQL names: school_id school_year pupil grp regular half_weight valid_from valid_until indicators home_language pupils
+ * REG_INDICATORS holds the bits as declared in the list (null when there is no list);
+ * registration_indicators() adds what follows from them. */
+
+enum event_type {
+    EVENT_SCHOOL_UPSERT, EVENT_SCHOOL_WITHDRAW,
+    EVENT_ENTITLEMENT_KNOWN, EVENT_ENTITLEMENT_WITHDRAW,
+    EVENT_REGISTRATION_UPSERT, EVENT_REGISTRATION_WITHDRAW, EVENT_REGISTRATION_CLOSED,
+    EVENT_TYPE_COUNT,
+    EVENT_DEAD = EVENT_TYPE_COUNT /* proven wrong: reason and raw say why */
+};
+
+enum field_need { NEED_REQUIRED, NEED_OR_NULL, NEED_OPTIONAL /* absent = the field's default; null is ill-typed */ };
+struct field {
+    int column;
+    const char *json_name; /* NULL: the column's name */
+    enum field_need need;
+    int64_t fallback; /* NEED_OPTIONAL */
+};
+struct event;
+struct event_batch;
+struct event_kind {
+    const char *type; /* "registration.upsert.v1" */
+    const char *feed; /* "registration" */
+    char op;          /* 'u' upsert, 'w' withdraw, 'c' closed */
+    enum log_table_no table;
+    const struct field *fields;
+    int field_count;
+    /* Rules across fields (until after from, indicators or home_language present...): NULL, or the reason in English. */
+    const char *(*check)(const struct event_batch *batch, const struct event *event);
+};
+extern const struct event_kind event_kinds[EVENT_TYPE_COUNT];
+
+struct text { /* a piece of the batch's arena */
+    uint32_t offset, len;
+};
+struct value {
+    union {
+        int64_t num;
+        struct text text;
+        uint8_t pupil[16];
+    };
+};
+struct event {
+    uint64_t seq;
+    int64_t time_us;      /* CloudEvents time, microseconds since 1970 UTC */
+    struct text id, source;
+    uint32_t first_value; /* index into batch->values; kind's table gives the number */
+    uint32_t nulls;       /* bit per column: 1 = SQL NULL */
+    uint16_t type;        /* enum event_type */
+    struct text reason, raw; /* EVENT_DEAD: why, and the scrubbed bytes (at most WIRE_EVENT_MAX) */
+};
+
+/* Events of one stream and epoch, in order, without a hole. Owned by one thread at a time. */
+struct event_batch {
+    uint32_t stream_id;
+    uint64_t epoch, first_seq;
+    int64_t received_us;
+    struct event *events;
+    uint32_t count, capacity;
+    struct value *values;
+    uint32_t value_count, value_capacity;
+    char *arena; /* text */
+    size_t arena_len, arena_capacity;
+    struct event_batch *next; /* for queues */
+};
+
+struct event_batch *event_batch_new(void);
+void event_batch_free(struct event_batch **batch);
+const char *batch_text(const struct event_batch *batch, struct text text);
+static inline const struct value *event_values(const struct event_batch *b, const struct event *e)
+{
+    return b->values + e->first_value;
+}
+static inline bool event_is_null(const struct event *e, int column)
+{
+    return (e->nulls >> column) & 1;
+}
+
+/* How pupil "rrn:<11 digits>" becomes 16 bytes (pseudonym.h); NULL = no key: such an event is dead-lettered. */
+typedef int (*pupil_pseudonym_fn)(void *context, const char digits[11], uint8_t out[16]);
+/* Scrubs national numbers out of bytes that are kept raw (pseudonym.h). Returns the new length (never longer than
+ * 1.0x len because "rrn:#" is shorter than 11 digits). */
+typedef size_t (*scrub_fn)(char *bytes, size_t len);
+
+struct event_decoder; /* parser state, reused from line to line; one per thread */
+struct event_decoder *event_decoder_new(pupil_pseudonym_fn pseudonym, void *context, scrub_fn scrub);
+void event_decoder_free(struct event_decoder **decoder);
+/* Appends one line as an event (sequence = first_seq + count). What is wrong with the line is an EVENT_DEAD with a
+ * reason that names the field; only ERR_NOMEM is an error. */
+int event_decode(struct event_decoder *decoder, struct event_batch *batch, const char *line, size_t len) MUST_CHECK;
+/* Appends an EVENT_DEAD for raw bytes (scrubbed here). */
+int event_append_dead(struct event_batch *batch, const char *reason, const char *raw, size_t len, scrub_fn scrub) MUST_CHECK;
+
+/* The indicators that follow: list bits, thuistaal from home_language (regulation 1), buurt from thuisloos/trekkend.
+ * Union when both are given. */
+unsigned registration_indicators(bool has_list, unsigned list, bool has_home, int home_language);

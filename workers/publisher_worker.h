@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The publisher thread: XPUB + ROUTER over the alert log, by the same protocol as the feeds (design 5). Reads only what
+ * is committed, so a crash loses nothing and repeats nothing a subscriber keeps. */
+#pragma once
+
+#include "daemon/bus.h"
+
+struct publisher;
+struct publisher_config {
+    const char *conninfo, *publish, *fetch;
+    int shard;
+    struct bus *bus;
+};
+struct publisher_status {
+    uint64_t epoch, next_seq, sent, fetches, errors;
+    bool connected;
+};
+/* Binds before it returns; NULL with the message in error. */
+struct publisher *publisher_start(const struct publisher_config *config, char *error, size_t error_len);
+void publisher_wake(void *publisher); /* any thread */
+void publisher_stop(struct publisher *publisher);
+void publisher_join(struct publisher **publisher);
+void publisher_read_status(struct publisher *publisher, struct publisher_status *out);

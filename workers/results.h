@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the database shows of the ledger: count rows, allocation rows and firing alerts, and how a batch changes
+ * them. results_diff() computes the rows that differ from what was last committed; results_fold() takes the
+ * changes over after a known COMMIT; dropping them costs nothing. Pure. */
+#pragma once
+
+#include "workers/alert.h"
+#include "workers/ledger.h"
+
+struct results;
+
+struct count_row { /* teldag_data.count_state */
+    uint32_t school_id;
+    int year; /* count year */
+    enum group group;
+    struct group_counts counts;
+    struct group_cells cells;
+    bool gone; /* delete the row: no registration of this group is counted any more */
+};
+struct closed_row { /* teldag_data.count_closed */
+    uint32_t school_id;
+    int year;
+    bool closed;
+    int32_t held, announced; /* announced -1: none yet */
+};
+struct allocation_row {
+    struct allocation a;
+    bool gone;
+};
+struct changes {
+    struct count_row *counts;
+    size_t count_count;
+    struct closed_row *closed;
+    size_t closed_count;
+    struct allocation_row *allocations;
+    size_t allocation_count;
+    struct alert *alerts; /* in the order of their sequence numbers */
+    size_t alert_count;
+    /* private */
+    size_t count_room, closed_room, allocation_room, alert_room;
+};
+
+struct results *results_new(void);
+void results_free(struct results **results);
+void changes_init(struct changes *c);
+void changes_fini(struct changes *c);
+
+/* Loading what the database shows, at a rebuild. */
+int results_load_count(struct results *r, const struct count_row *row) MUST_CHECK;
+int results_load_closed(struct results *r, const struct closed_row *row) MUST_CHECK;
+int results_load_allocation(struct results *r, const struct allocation *row) MUST_CHECK;
+int results_load_alert(struct results *r, const struct alert_key *key, enum severity severity) MUST_CHECK; /* firing */
+
+/* Rows of the given (school, count year) keys and of the use years they reach (c+1..c+3, also of successors) that differ
+ * from what stands. Threshold, incomplete and double alerts included, ordered by alert_key_compare(). */
+int results_diff(struct results *r, const struct ledger *l, const struct ledger_key *keys, size_t key_count,
+                 struct changes *out) MUST_CHECK;
+/* One operational alert (stream.*, dead_letter): appended when state or severity changes. */
+int results_alert(struct results *r, const struct alert *alert, struct changes *out) MUST_CHECK;
+/* After COMMIT. Cannot fail: room was made by results_diff(). */
+void results_fold(struct results *r, const struct changes *c);
+/* Firing operational alerts of a kind: for resolving yesterday's dead_letter. */
+typedef void (*results_alert_fn)(void *context, const struct alert_key *key, enum severity severity);
+void results_firing(const struct results *r, results_alert_fn fn, void *context);
+/* Counts by kind and severity, for metrics. */
+void results_alert_numbers(const struct results *r, uint64_t out[ALERT_KIND_COUNT][3]);

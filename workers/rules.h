@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rules sets: the parameters of the law, a file per school year of USE (conf/rules/2024-2025.conf), each
+ * with value, source and verified (regulation.md). rules_load() is the only function that reads files;
+ * everything else is pure. A set also carries the near settings, and has a hash that names it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/err.h"
+#include "workers/event.h"
+#include "workers/exact.h"
+
+struct parameter {      /* as the view rules shows it */
+    int year;           /* start of the school year of use whose file it stands in */
+    char *name;         /* dotted path, "gok.cap" */
+    char *value;        /* text as written */
+    char *source;
+    bool verified;
+};
+
+/* One school year's parameters, parsed. */
+struct rules {
+    int year;          /* of use */
+    int file_year;     /* of the file it comes from; != year when carried over (then every verified shows false) */
+    int32_t teldag;    /* of count year = year - 1; days since 1970. Parameter "teldag" ("2025-02-03") */
+    enum rounding rounding;
+    bool round_points_so, round_points_bubao, round_points_buso;
+    bool minimum_on_rounded;
+    /* ses_lestijden: hours per pupil */
+    struct exact ses_moeder, ses_thuistaal, ses_toelage;
+    /* gok_uren_leraar */
+    struct exact so_weight[IND_COUNT]; /* buurt is 0 */
+    bool so_combination;               /* thuistaal counts only with another of the five */
+    struct exact so_cap, so_brussels_factor, so_concentration_factor, so_concentration_share;
+    struct exact so_threshold[GROUP_COUNT], so_value[GROUP_COUNT]; /* graad1 okan graad23 */
+    int so_minimum;
+    /* gok_aanvullende_lestijden, gok_extra_lesuren: [0] bubao, [1] buso */
+    struct exact bu_moeder[2], bu_thuistaal[2], bu_threshold[2], bu_value[2];
+    int bu_minimum[2];
+    bool bu_eligibility_or;   /* bu.eligibility = "or" */
+    bool bu_share_any;        /* bu.share_counts = "any" */
+    bool gedoog_covers_threshold; /* gedoog.covers = "threshold and minimum" */
+};
+
+struct rules_set; /* all years + near settings; immutable once built */
+
+struct rules_near {
+    int pupils, hours;
+};
+
+/* Reads every <year>.conf of directory. On error returns NULL and fills error (file, line, key, and what to do). */
+struct rules_set *rules_load(const char *directory, struct rules_near near, char *error, size_t error_len);
+/* From stored rows (what rules_parameter() listed), as teldagctl and a restart without files do. */
+struct rules_set *rules_from_parameters(const struct parameter *rows, size_t count, struct rules_near near, char *error,
+                                        size_t error_len);
+void rules_free(struct rules_set **set);
+
+/* The parameters of one school year of use: of its own file, else the nearest earlier file, else the first. Never NULL. */
+const struct rules *rules_for_year(const struct rules_set *set, int year_of_use);
+struct rules_near rules_near(const struct rules_set *set);
+const char *rules_hash(const struct rules_set *set); /* 32 hex digits over all parameters and near settings */
+/* All rows as written, ordered by year and name. */
+size_t rules_count(const struct rules_set *set);
+const struct parameter *rules_parameter(const struct rules_set *set, size_t i);
+/* The row behind a figure for a year of use (follows the carry-over); NULL when there is no such name. */
+const struct parameter *rules_find(const struct rules_set *set, int year_of_use, const char *name);
