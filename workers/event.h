@@ -164,6 +164,25 @@ static inline bool event_is_null(const struct event *e, int column)
     return (e->nulls >> column) & 1;
 }
 
+/* Building an event: event_open() gives the slot after the last one with all columns null and room for `columns` values,
+ * event_close() makes it part of the batch. Whatever happens between them, the batch stays as it was (but for arena
+ * bytes, which event_drop() gives back). NULL: out of memory. The slot is valid until the next event_open(). */
+struct event *event_open(struct event_batch *batch, int columns);
+void event_close(struct event_batch *batch, int columns);
+void event_drop(struct event_batch *batch, size_t arena_len);
+/* Copies bytes into the arena. */
+int batch_add_text(struct event_batch *batch, const char *bytes, size_t len, struct text *out) MUST_CHECK;
+static inline void event_set_num(struct event_batch *b, struct event *e, int column, int64_t num)
+{
+    b->values[e->first_value + (uint32_t)column].num = num;
+    e->nulls &= ~(1u << column);
+}
+static inline void event_set_text(struct event_batch *b, struct event *e, int column, struct text text)
+{
+    b->values[e->first_value + (uint32_t)column].text = text;
+    e->nulls &= ~(1u << column);
+}
+
 /* How pupil "rrn:<11 digits>" becomes 16 bytes (pseudonym.h); NULL = no key: such an event is dead-lettered. */
 typedef int (*pupil_pseudonym_fn)(void *context, const char digits[11], uint8_t out[16]);
 /* Scrubs national numbers out of bytes that are kept raw (pseudonym.h). Returns the new length (never longer than

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The memory of a batch: three arrays that grow geometrically (events, values, text) and never shrink while
+ * the batch lives. An event becomes part of the batch only when event_close() counts it, so running out of
+ * memory half-way leaves the batch as it was. Dead letters enter here, since everything kept raw must be
+ * scrubbed (P6). */
+#include "workers/event.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/wire.h"
+
+#define EVENTS_FIRST 64
+#define ARENA_FIRST  4096
+
+struct event_batch *event_batch_new(void)
+{
+    return calloc(1, sizeof(struct event_batch));
+}
+
+void event_batch_free(struct event_batch **batch)
+{
+    if (!*batch)
+        return;
+    free((*batch)->events);
+    free((*batch)->values);
+    free((*batch)->arena);
+    free(*batch);
+    *batch = NULL;
+}
+
+const char *batch_text(const struct event_batch *batch, struct text text)
+{
+    return text.len ? batch->arena + text.offset : "";
+}
+
+/* Room for `wanted` items of `size` bytes in *items; ERR_NOMEM leaves everything as it is. */
+static int grow_array(void **items, uint32_t *capacity, uint64_t wanted, size_t size)
+{
+    if (wanted <= *capacity)
+        return 0;
+    uint64_t room = *capacity ? *capacity : EVENTS_FIRST;
+    while (room < wanted)
+        room *= 2;
+    if (room > UINT32_MAX)
+        return ERR_NOMEM;
+    void *p = realloc(*items, room * size);
+    if (!p)
+        return ERR_NOMEM;
+    *items = p;
+    *capacity = (uint32_t)room;
+    return 0;
+}
+
+static int grow_arena(struct event_batch *b, size_t more)
+{
+    size_t wanted = b->arena_len + more;
+    if (wanted <= b->arena_capacity)
+        return 0;
+    if (wanted > UINT32_MAX) /* struct text could not point there */
+        return ERR_NOMEM;
+    size_t room = b->arena_capacity ? b->arena_capacity : ARENA_FIRST;
+    while (room < wanted)
+        room *= 2;
+    char *p = realloc(b->arena, room);
+    if (!p)
+        return ERR_NOMEM;
+    b->arena = p;
+    b->arena_capacity = room;
+    return 0;
+}
+
+struct event *event_open(struct event_batch *batch, int columns)
+{
+    assert(columns >= 0 && columns <= EVENT_COLUMNS_MAX);
+    if (grow_array((void **)&batch->events, &batch->capacity, (uint64_t)batch->count + 1,
+                   sizeof *batch->events) ||
+        grow_array((void **)&batch->values, &batch->value_capacity,
+                   (uint64_t)batch->value_count + (unsigned)columns, sizeof *batch->values))
+        return NULL;
+    struct event *e = batch->events + batch->count;
+    *e = (struct event){
+        .seq = batch->first_seq + batch->count,
+        .first_value = batch->value_count,
+        .nulls = (1u << columns) - 1,
+    };
+    if (columns)
+        memset(batch->values + batch->value_count, 0, (size_t)columns * sizeof *batch->values);
+    return e;
+}
+
+void event_close(struct event_batch *batch, int columns)
+{
+    batch->count++;
+    batch->value_count += (uint32_t)columns;
+}
+
+void event_drop(struct event_batch *batch, size_t arena_len)
+{
+    assert(arena_len <= batch->arena_len);
+    batch->arena_len = arena_len;
+}
+
+int batch_add_text(struct event_batch *batch, const char *bytes, size_t len, struct text *out)
+{
+    int err = grow_arena(batch, len);
+    if (err)
+        return err;
+    if (len)
+        memcpy(batch->arena + batch->arena_len, bytes, len);
+    *out = (struct text){(uint32_t)batch->arena_len, (uint32_t)len};
+    batch->arena_len += len;
+    return 0;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Writes digits and separators that JSON allows to be escaped (\u0030, \/) as themselves, so that no national
+ * number hides from the scrubbing behind its spelling. The meaning of valid JSON stays. In place; returns the
+ * new length. */
+static size_t unescape_digits(char *s, size_t len)
+{
+    char *first = memchr(s, '\\', len);
+    if (!first)
+        return len;
+    size_t out = (size_t)(first - s);
+    for (size_t i = out; i < len;) {
+        if (s[i] != '\\' || i + 1 >= len) {
+            s[out++] = s[i++];
+        } else if (s[i + 1] == '/') {
+            s[out++] = '/';
+            i += 2;
+        } else if (s[i + 1] == 'u' && i + 5 < len && s[i + 2] == '0' && s[i + 3] == '0') {
+            int high = hex_value(s[i + 4]), low = hex_value(s[i + 5]);
+            int c = high < 0 || low < 0 ? 0 : high * 16 + low;
+            if (c >= ' ' && c < 0x7f && c != '"' && c != '\\') {
+                s[out++] = (char)c;
+                i += 6;
+            } else {
+                memmove(s + out, s + i, 2);
+                out += 2;
+                i += 2;
+            }
+        } else { /* any other escape, a backslash included: both bytes as they are */
+            memmove(s + out, s + i, 2);
+            out += 2;
+            i += 2;
+        }
+    }
+    return out;
+}
+
+/* Copies bytes to the arena's end and scrubs them there. */
+static int add_scrubbed(struct event_batch *batch, const char *bytes, size_t len, scrub_fn scrub, bool json,
+                        struct text *out)
+{
+    int err = batch_add_text(batch, bytes, len, out);
+    if (err || !len)
+        return err;
+    char *copy = batch->arena + out->offset;
+    size_t left = json ? unescape_digits(copy, len) : len;
+    if (scrub)
+        left = scrub(copy, left);
+    assert(left <= len);
+    if (left > WIRE_EVENT_MAX) /* only now: a cut through a number would hide it from the scrubbing */
+        left = WIRE_EVENT_MAX;
+    out->len = (uint32_t)left;
+    batch->arena_len = out->offset + left;
+    return 0;
+}
+
+int event_append_dead(struct event_batch *batch, const char *reason, const char *raw, size_t len,
+                      scrub_fn scrub)
+{
+    size_t arena_len = batch->arena_len;
+    struct event *e = event_open(batch, 0);
+    if (!e)
+        return ERR_NOMEM;
+    e->type = EVENT_DEAD;
+    int err = add_scrubbed(batch, reason, strlen(reason), scrub, false, &e->reason);
+    if (!err)
+        err = add_scrubbed(batch, raw, len, scrub, true, &e->raw);
+    if (err) {
+        event_drop(batch, arena_len);
+        return err;
+    }
+    event_close(batch, 0);
+    return 0;
+}
