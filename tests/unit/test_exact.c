@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Exact decimals: parsing, formatting, rounding (regulation 0), and agreement with plain integers on random
- * values. links: workers/exact.o */
+ * values.
+ *
+ * links: workers/exact.o
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
