@@ -5,6 +5,19 @@
 CREATE SCHEMA teldag_data;
 CREATE SCHEMA teldag;
 
+-- Which migrations this database has seen: a row each, written in the migration's own transaction by teldagctl migrate.
+CREATE TABLE teldag_data.schema_migration (
+    version     text        PRIMARY KEY,   -- the file's name without .sql, "0001_tables"
+    applied_at  timestamptz NOT NULL DEFAULT now()
+);
+
+-- The school years that have partitions, with their name. ensure_year() writes it; the views read years from it, so that a
+-- reader's "school_year = '2024-2025'" touches that year's partition only.
+CREATE TABLE teldag_data.school_year (
+    school_year smallint    PRIMARY KEY,
+    name        text        COLLATE "C" NOT NULL UNIQUE
+);
+
 CREATE TABLE teldag_data.stream (
     stream_id   int  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name        text NOT NULL UNIQUE
@@ -242,4 +255,5 @@ BEGIN
         EXECUTE format('CREATE TABLE IF NOT EXISTS teldag_data.%I PARTITION OF teldag_data.%I FOR VALUES IN (%s)',
                        log || '_' || year, log, year);
     END LOOP;
+    INSERT INTO teldag_data.school_year (school_year, name) VALUES (year, year || '-' || year + 1) ON CONFLICT DO NOTHING;
 END $$;
