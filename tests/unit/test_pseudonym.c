@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * National numbers: check digits, pseudonyms, and that no spelling of a number survives a line (P6).
+ * links: workers/pseudonym.o
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "workers/pseudonym.h"
+
+static struct pseudonym_key *key;
+
+static int make_key(void **state)
+{
+    char path[] = "/tmp/test_pseudonym.XXXXXX", error[200] = "";
+    int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    for (int i = 0; i < 32; i++)
+        dprintf(fd, "%02X", (unsigned)i);
+    dprintf(fd, "\n");
+    key = pseudonym_key_load(path, error, sizeof error);
+    if (key == NULL)
+        fail_msg("%s", error);
+    assert_int_equal(fchmod(fd, 0640), 0);
+    assert_null(pseudonym_key_load(path, error, sizeof error));
+    assert_non_null(strstr(error, "others may read it"));
+    assert_int_equal(fchmod(fd, 0600), 0);
+    dprintf(fd, "00");
+    assert_null(pseudonym_key_load(path, error, sizeof error));
+    assert_non_null(strstr(error, "64 hex digits"));
+    close(fd);
+    unlink(path);
+    assert_null(pseudonym_key_load(path, error, sizeof error));
+    assert_non_null(strstr(error, "No such file"));
+    return 0;
+}
+
+static int drop_key(void **state)
+{
+    (void)state;
+    pseudonym_key_free(&key);
+    assert_null(key);
+    return 0;
+}
+
+static void expect_line(const struct pseudonym_key *k, const char *in, const char *expected)
+{
+    size_t len = strlen(in), got;
+    char *out =
+        malloc(3 * len + 64); /* exactly the promised room, so that a sanitizer sees one byte too many */
+    got = pseudonym_line(k, in, len, out);
+    if (got != strlen(expected) || memcmp(out, expected, got) != 0)
+        fail_msg("%s\n became %.*s\n not    %s", in, (int)got, out, expected);
+    free(out);
+}
+
+static void expect_same(const char *in)
+{
+    expect_line(key, in, in);
+    expect_line(NULL, in, in);
+}
+
+static void check_number(void **state)
+{
+    (void)state;
+    assert_true(rrn_is_valid("85073003328"));
+    assert_true(rrn_is_valid("00012556777")); /* born in 2000: 2 before it */
+    assert_true(rrn_is_valid("00012556748")); /* born in 1900 */
+    assert_false(rrn_is_valid("85073003329"));
+    assert_false(rrn_is_valid("8507300332a"));
+    assert_true(rrn_is_valid("00000000097")); /* 0 mod 97: the check is 97, not 0 */
+    assert_false(rrn_is_valid("00000000000"));
+}
+
+static void pseudonym_is_keyed_blake2b(void **state)
+{
+    uint8_t out[16];
+    (void)state;
+    /* computed with Python's hashlib.blake2b(b"85073003328", key=bytes(range(32)), digest_size=16) */
+    expect_line(key, "{\"pupil\":\"rrn:85073003328\"}", "{\"pupil\":\"945bf1048fbc6fa7204061ee2b56874a\"}");
+    expect_line(
+        key, "{\"pupil\": \"rrn:00012556777\", \"a\":\"rrn:85073003328\"}",
+        "{\"pupil\": \"18e4725c88e618d1c326ddda1d829167\", \"a\":\"945bf1048fbc6fa7204061ee2b56874a\"}");
+    assert_int_equal(pseudonym_of_rrn(key, "85073003328", out), 0);
+    assert_int_equal(out[0], 0x94);
+    assert_int_equal(pseudonym_of_rrn(key, "85073003329", out), ERR_INVALID);
+}
+
+static void refused_numbers(void **state)
+{
+    (void)state;
+    expect_line(NULL, "{\"pupil\":\"rrn:85073003328\"}", "{\"pupil\":\"rrn:#\"}");
+    expect_line(key, "{\"pupil\":\"rrn:85073003329\"}", "{\"pupil\":\"rrn:#\"}");
+    expect_line(key, "{\"pupil\":\"rrn:85.07.30-033.28\"}", "{\"pupil\":\"rrn:#\"}");
+    expect_line(key, "{\"pupil\":\"rrn:85073003328x\"}", "{\"pupil\":\"rrn:#x\"}");
+    expect_line(key, "{\"pupil\":\"xrrn:85073003328\"}", "{\"pupil\":\"xrrn:#\"}");
+    expect_line(key, "{\"pupil\":\"85073003328\"}", "{\"pupil\":\"rrn:#\"}");
+}
+
+static void scrubbed_text(void **state)
+{
+    (void)state;
+    expect_line(key, "{\"n\":\"Jan 85.07.30-033.28 x\"}", "{\"n\":\"Jan rrn:# x\"}");
+    expect_line(key, "{\"n\":\"85.07.30-033.28 1000 Brussel\"}", "{\"n\":\"rrn:# 1000 Brussel\"}");
+    expect_line(key, "{\"n\":\"12 85073003328 85 07 30 033 28\"}", "{\"n\":\"12 rrn:# rrn:#\"}");
+    expect_line(key, "{\"n\":\"8 5 0 7 3 0 0 3 3 2 8\"}", "{\"n\":\"rrn:#\"}");
+    expect_line(key, "{\"n\":\"85/07/30/033/28\"}", "{\"n\":\"rrn:#\"}");
+    expect_line(key, "{\"n\":\"INSZ85073003328.\"}",
+                "{\"n\":\"INSZrrn:#.\"}"); /* glued, but plainly a number */
+    expect_line(key, "85073003328", "\"rrn:#\"");
+    expect_line(key, "", "");
+}
+
+static void bare_numbers_become_strings(void **state)
+{
+    (void)state;
+    expect_line(key, "{\"n\":85073003328}", "{\"n\":\"rrn:#\"}");
+    expect_line(key, "{\"n\":[1,-85073003328,2]}", "{\"n\":[1,\"rrn:#\",2]}");
+    expect_line(key, "{\"n\": 8507300332.8e0 }", "{\"n\": \"rrn:#\" }");
+    expect_line(key, "{\"n\":12345678901e5}", "{\"n\":\"rrn:#\"}");
+    expect_line(key, "{\"a\":\"x \\\" y\",\"n\":85073003328}", "{\"a\":\"x \\\" y\",\"n\":\"rrn:#\"}");
+    expect_line(key, "{\"a\":\"x, 85073003328, y\"}", "{\"a\":\"x, rrn:#, y\"}");
+}
+
+static void escapes_hide_nothing(void **state)
+{
+    (void)state;
+    expect_line(key, "{\"pupil\":\"rrn:8507300332\\u0038\"}",
+                "{\"pupil\":\"945bf1048fbc6fa7204061ee2b56874a\"}");
+    expect_line(key, "{\"pupil\":\"\\u0072r\\u006E\\u003a85073003328\"}",
+                "{\"pupil\":\"945bf1048fbc6fa7204061ee2b56874a\"}");
+    expect_line(NULL, "{\"n\":\"85\\u002e07\\/30\\u0020033-2\\u0038\"}", "{\"n\":\"rrn:#\"}");
+    /* what must stay escaped stays: quotes, backslashes, controls, an escaped backslash before u, other
+     * scripts */
+    expect_same("{\"n\":\"\\u0022\\u005c\\u0000\\u000a\\\\u0038\\ud800\\u00e9\\n\"}");
+    expect_same("\\");
+    expect_same("\\u003");
+    expect_same("\"\\");
+    expect_line(key, "{\"n\":\"\\\\85073003328\"}", "{\"n\":\"\\\\rrn:#\"}");
+}
+
+static void what_is_left_alone(void **state)
+{
+    (void)state;
+    expect_same("{\"pupil\":\"12345678901abcdef12345678901abcd\"}"); /* 32 hex digits */
+    expect_same("{\"pupil\":\"a85073003328bcdefa85073003328bcd\"}"); /* even with a valid number inside */
+    expect_same("{\"pupil\":\"00000000000000000000000000000001\"}");
+    expect_same("{\"time\":\"2025-02-03T08:15:30.123456Z\",\"from\":\"2024-09-01\"}");
+    expect_same("{\"time\":\"2025-02-03T08:15:30.123456789+01:00\"}");
+    expect_same("{\"time\":\"2025-02-03 08:15:30\"}");
+    expect_same("{\"id\":\"evt12345678901\",\"school_year\":\"2024-2025\"}");
+    expect_same("{\"id\":\"registration.0/000000000123456789\"}");
+    expect_same("{\"sent_us\":1700000000000000,\"weight\":0.5,\"n\":1234567890}");
+    expect_same("{\"pupil\":\"rrn:#\"}");
+    expect_same("{\"a\":\"85..07.30-033.28\"}"); /* two separators in a row are no number */
+}
+
+/* --- properties
+ * ------------------------------------------------------------------------------------------------ */
+
+static uint64_t seed;
+static uint64_t next_random(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed;
+}
+
+static void take_seed(void)
+{
+    const char *given = getenv("TEST_SEED");
+    seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 2654435761u + (uint64_t)getpid();
+    seed |= 1;
+    printf("TEST_SEED=%llu\n", (unsigned long long)seed);
+}
+
+/* Independent and slow: is there, at any place, a whole-group window of 11 digits that no letter touches? */
+static bool naive_has_number(const char *s, size_t len)
+{
+    for (size_t start = 0; start < len; start++) {
+        int digits = 0, separators = 1; /* in a row; a number begins with a digit */
+        if (start > 0 &&
+            strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", s[start - 1]) &&
+            s[start - 1])
+            continue;
+        for (size_t i = start; i < len && digits <= 11; i++) {
+            bool digit = s[i] >= '0' && s[i] <= '9';
+            if (digit) {
+                digits++;
+                separators = 0;
+            } else if (!strchr(".-/ ", s[i]) || !s[i] || separators++) {
+                break;
+            }
+            if (digit && digits == 11) {
+                char after = i + 1 < len ? s[i + 1] : 0;
+                if (after == 0 ||
+                    !strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", after))
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void nothing_survives(void **state)
+{
+    static const char alphabet[] = "0123456789012345678901234567890123456789. -/:ax\"{,\\u003";
+    char line[200], out[700], again[700], place[200];
+    (void)state;
+    take_seed();
+    for (int round = 0; round < 200000; round++) {
+        size_t len = next_random() % sizeof line, got, twice;
+        for (size_t i = 0; i < len; i++)
+            line[i] = alphabet[next_random() % (sizeof alphabet - 1)];
+        got = pseudonym_line(NULL, line, len, out);
+        assert_true(got <= len);
+        if (naive_has_number(out, got) && !memchr(line, ':', len))
+            fail_msg("%.*s\n keeps a number: %.*s", (int)len, line, (int)got, out);
+        memcpy(place, line, len);
+        twice = pseudonym_scrub(place, len);
+        assert_true(twice <= len);
+        if (naive_has_number(place, twice) && !memchr(line, ':', len))
+            fail_msg("%.*s\n keeps a number: %.*s", (int)len, line, (int)twice, place);
+        twice = pseudonym_line(NULL, out, got, again);
+        if (!memchr(line, '\\', len)) {
+            assert_int_equal(twice, got);
+            assert_memory_equal(again, out, got);
+        }
+    }
+}
+
+/* A number put anywhere in text without digits is the only thing that changes. */
+static void only_the_number_changes(void **state)
+{
+    static const char *const spellings[] = {"85073003328", "85.07.30-033.28", "85 07 30 033 28",
+                                            "rrn:85073003328", "850730/03328"};
+    (void)state;
+    take_seed();
+    for (int round = 0; round < 100000; round++) {
+        char line[300], expected[300], out[1000];
+        size_t before = next_random() % 60, after = next_random() % 60, len = 0, want = 0, got;
+        const char *number = spellings[next_random() % 5];
+        line[len++] = expected[want++] = '"';
+        for (size_t i = 0; i < before + after; i++) {
+            if (i == before) {
+                len += (size_t)sprintf(line + len, "_%s_", number);
+                want += (size_t)sprintf(expected + want, "_rrn:#_");
+            }
+            line[len++] = expected[want++] = "abcxyz ._,;e'"[next_random() % 13];
+        }
+        if (after == 0) {
+            len += (size_t)sprintf(line + len, "_%s", number);
+            want += (size_t)sprintf(expected + want, "_rrn:#");
+        }
+        line[len++] = expected[want++] = '"';
+        got = pseudonym_line(key, line, len, out);
+        if (got != want || memcmp(out, expected, got) != 0)
+            fail_msg("%.*s\n became %.*s\n not %.*s", (int)len, line, (int)got, out, (int)want, expected);
+    }
+}
+
+/* A mebibyte of nothing but numbers, or of near misses, takes milliseconds. */
+static void long_lines_are_quick(void **state)
+{
+    static const char *const patterns[] = {
+        "85073003328 ", "1 ", "8507300332 ", "a85073003328", "1", "rrn:85073003328\",\"", "\\u0038"};
+    size_t len = 1u << 20;
+    char *line = malloc(len), *out = malloc(3 * len + 64);
+    (void)state;
+    for (size_t p = 0; p < sizeof patterns / sizeof *patterns; p++) {
+        size_t n = strlen(patterns[p]);
+        clock_t before = clock();
+        for (size_t i = 0; i < len; i++)
+            line[i] = patterns[p][i % n];
+        assert_true(pseudonym_line(key, line, len, out) <= 3 * len);
+        assert_true(pseudonym_scrub(line, len) <= len);
+        if (clock() - before > CLOCKS_PER_SEC)
+            fail_msg("\"%s\" repeated takes %.1f s", patterns[p],
+                     (double)(clock() - before) / CLOCKS_PER_SEC);
+    }
+    free(line);
+    free(out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(check_number),
+        cmocka_unit_test(pseudonym_is_keyed_blake2b),
+        cmocka_unit_test(refused_numbers),
+        cmocka_unit_test(scrubbed_text),
+        cmocka_unit_test(bare_numbers_become_strings),
+        cmocka_unit_test(escapes_hide_nothing),
+        cmocka_unit_test(what_is_left_alone),
+        cmocka_unit_test(nothing_survives),
+        cmocka_unit_test(only_the_number_changes),
+        cmocka_unit_test(long_lines_are_quick),
+    };
+    return cmocka_run_group_tests(tests, make_key, drop_key);
+}
