@@ -25,7 +25,7 @@ struct bus_frame {
 struct bus_message { /* opaque beyond frames and count; init with bus_message_init */
     struct bus_frame frame[BUS_FRAMES_MAX];
     int count;     /* frames; a message with more frames is dropped whole and counts as damaged: count = -1 */
-    void *private_frames;
+    void *private_frames; /* kept from one receive to the next, given back by bus_message_clear() */
 };
 
 struct bus *bus_new(void); /* NULL: out of descriptors or memory; errno says which */
@@ -42,7 +42,8 @@ int bus_last_endpoint(struct bus_socket *socket, char *out, size_t len) MUST_CHE
 const char *bus_error(void); /* text of the calling thread's last failure */
 const char *bus_version(void);
 
-/* All frames or none, never blocks: ERR_AGAIN (no room), ERR_MISSING (no such ROUTER peer), ERR_CLOSED. Data is copied. */
+/* All frames or none, never blocks: ERR_AGAIN (no room, or a DEALER without peer), ERR_MISSING (no such ROUTER peer),
+ * ERR_CLOSED, ERR_NOMEM. Data is copied. */
 int bus_send(struct bus_socket *socket, const struct bus_frame *frames, int count) MUST_CHECK;
 /* Never blocks: ERR_AGAIN, ERR_CLOSED. Clears m first. */
 int bus_receive(struct bus_socket *socket, struct bus_message *m) MUST_CHECK;
@@ -56,3 +57,10 @@ struct bus_poll {
     bool readable; /* out */
 };
 int bus_poll(struct bus_poll *items, int count, int timeout_ms) MUST_CHECK;
+
+/* What happened to a socket's connections since bus_watch(), for counters. Call from the socket's own thread. */
+struct bus_counts {
+    uint64_t connected, disconnected, retried, auth_failures, protocol_failures;
+};
+int bus_watch(struct bus_socket *socket) MUST_CHECK;
+void bus_read_counts(struct bus_socket *socket, struct bus_counts *out); /* all zero when not watched */
