@@ -55,7 +55,8 @@ struct allocation_school { /* what the rules ask of a school */
     int32_t closed_on; /* days since 1970; INT32_MAX = open. Nothing is allocated for a year that starts on or after it */
 };
 
-/* History of year - 1 for one staffing stream and group: fills status, official, school; false when unknown. */
+/* History of year - 1 for one staffing stream and group: fills status, official, school; false when unknown. Asked for every
+ * row that can be lost, so never for ses_lestijden. */
 struct allocation_history {
     bool (*previous)(const void *context, enum staffing staffing, enum group group, enum status *status, bool *official,
                      uint32_t *school);
@@ -66,7 +67,8 @@ struct allocation_history {
 int allocation_compute(const struct rules *rules, const struct allocation_school *school, int year,
                        const struct group_cells cells[GROUP_COUNT], const struct allocation_history *history,
                        int sanction_halves, struct allocation rows[3]);
-/* Same result for everything but exact bytes that do not matter: what "changed" means for the database. */
+/* Same in everything the table allocation_state stores (but the hash of the rules set, which no row carries): what
+ * "changed" means for the database. */
 bool allocation_equal(const struct allocation *a, const struct allocation *b);
 /* 1 September of a start year, days since 1970. */
 int32_t school_year_start(int year);
@@ -74,3 +76,20 @@ int32_t date_from_ymd(int y, int m, int d);            /* days since 1970 */
 void date_to_ymd(int32_t days, int *y, int *m, int *d);
 #define YEAR_TEXT_MAX 10
 void year_format(int year, char out[YEAR_TEXT_MAX]);   /* "2024-2025" */
+
+/* The pieces below are what an explanation and an alert are made of. */
+
+/* The cells of a row's group; for GROUP_AANBOD basisaanbod + type3. */
+struct group_cells allocation_cells(const struct group_cells cells[GROUP_COUNT], enum group group);
+/* Weight of one pupil with exactly these indicators in gok_uren_leraar, before the cap (combination applied) and after. */
+struct exact allocation_weight(const struct rules *rules, unsigned indicators, struct exact *capped);
+/* Part of whole reaches share, exactly: part >= share x whole. */
+bool allocation_reaches(int32_t part_halves, struct exact share, int32_t whole_halves);
+/* part / whole rounded half up to decimals (0..6), for showing only; whole > 0. */
+struct exact allocation_ratio(int64_t part, int64_t whole, int decimals);
+/* OKI (regulation 5) of the counts of a whole school, rounded half up; false without pupils. */
+bool oki_from_counts(const struct group_counts *counts, int decimals, struct exact *out);
+
+#define ALLOCATION_RULES_MAX 24
+/* Names of the parameters a row's figures rest on, in the order of the steps; returns their number. */
+int allocation_rests_on(const struct allocation *row, const char *names[ALLOCATION_RULES_MAX]);
