@@ -17,6 +17,7 @@ struct config_stream {
 struct config {
     char *path;
     char *database, *rules, *control, *metrics; /* metrics "" = off */
+    bool metrics_is_default; /* the key was not written: a taken port is no reason not to start */
     int shard, shards;
     struct config_stream *streams;
     size_t stream_count;
