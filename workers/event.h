@@ -192,6 +192,9 @@ typedef size_t (*scrub_fn)(char *bytes, size_t len);
 struct event_decoder; /* parser state, reused from line to line; one per thread */
 struct event_decoder *event_decoder_new(pupil_pseudonym_fn pseudonym, void *context, scrub_fn scrub);
 void event_decoder_free(struct event_decoder **decoder);
+/* Decodes by other tables than event_kinds and log_tables (at most EVENT_TYPE_COUNT kinds): for tests of column kinds. */
+void event_decoder_use_tables(struct event_decoder *decoder, const struct event_kind *kinds, int kind_count,
+                              const struct log_table *tables);
 /* Appends one line as an event (sequence = first_seq + count). What is wrong with the line is an EVENT_DEAD with a
  * reason that names the field; only ERR_NOMEM is an error. */
 int event_decode(struct event_decoder *decoder, struct event_batch *batch, const char *line, size_t len) MUST_CHECK;
