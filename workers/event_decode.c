@@ -70,7 +70,7 @@ struct event_decoder *event_decoder_new(pupil_pseudonym_fn pseudonym, void *cont
     struct event_decoder *d = calloc(1, sizeof *d);
     if (!d)
         return NULL;
-    d->parser = json_parser_new();
+    d->parser = event_json_new();
     if (!d->parser) {
         free(d);
         return NULL;
@@ -102,7 +102,7 @@ void event_decoder_free(struct event_decoder **decoder)
 {
     if (!*decoder)
         return;
-    json_parser_free(&(*decoder)->parser);
+    event_json_free(&(*decoder)->parser);
     free(*decoder);
     *decoder = NULL;
 }
@@ -261,7 +261,7 @@ static int read_words(struct event_decoder *d, const struct target *to, const st
     if (list->type != JSON_LIST)
         return refuse_word(d, m, "a list", words, count, list);
     uint32_t token_count;
-    const struct json_token *tokens = json_tokens(d->parser, &token_count);
+    const struct json_token *tokens = event_json_tokens(d->parser, &token_count);
     int64_t bits = 0;
     for (uint32_t t = (uint32_t)(list - tokens) + 1; t < list->next; t = tokens[t].next) {
         int i = word_index(words, count, tokens + t);
@@ -287,7 +287,7 @@ static int read_home_language(struct event_decoder *d, const struct target *to, 
     if (object->type != JSON_OBJECT)
         return refuse_member(d, m, "an object of mother, father, siblings");
     uint32_t token_count;
-    const struct json_token *tokens = json_tokens(d->parser, &token_count);
+    const struct json_token *tokens = event_json_tokens(d->parser, &token_count);
     int declared = 0;
     for (uint32_t t = (uint32_t)(object - tokens) + 1; t < object->next; t = tokens[t].next)
         for (int i = 0; i < 3; i++) {
@@ -343,8 +343,7 @@ static bool is_national_number(struct json_span s)
     return true;
 }
 
-/* A national register number becomes its pseudonym here, or the event dies; no reason shows what was found.
- */
+/* A national register number becomes its pseudonym here, or the event dies; no reason shows what it was. */
 static int read_pupil(struct event_decoder *d, const struct target *to, const struct member *m)
 {
     const struct json_token *t = m->token;
@@ -356,8 +355,7 @@ static int read_pupil(struct event_decoder *d, const struct target *to, const st
         return refuse(
             d, "%s%.*s: national register number removed by the feeder (no key, or wrong check number)",
             m->prefix, (int)m->name.len, m->name.at);
-    if (t->text.len == 15 && memcmp(t->text.at, "rrn:", 4) == 0 &&
-        strspn(t->text.at + 4, "0123456789") >= 11) {
+    if (is_national_number(t->text)) {
         if (!d->pseudonym)
             return refuse(d, "%s%.*s: national register number, and no pseudonym key is configured",
                           m->prefix, (int)m->name.len, m->name.at);
@@ -401,7 +399,7 @@ static int read_json(struct event_decoder *d, const struct target *to, const str
     if (object->type != JSON_OBJECT)
         return refuse_member(d, m, "an object of texts");
     uint32_t token_count;
-    const struct json_token *tokens = json_tokens(d->parser, &token_count);
+    const struct json_token *tokens = event_json_tokens(d->parser, &token_count);
     struct text whole, piece;
     int err = batch_add_text(to->batch, "{", 1, &whole);
     for (uint32_t t = (uint32_t)(object - tokens) + 1; t < object->next && !err; t = tokens[t].next) {
@@ -501,7 +499,7 @@ static void find_members(const struct event_decoder *d, const struct json_token 
                          const struct json_span *names, int count, const struct json_token **found)
 {
     uint32_t token_count;
-    const struct json_token *tokens = json_tokens(d->parser, &token_count);
+    const struct json_token *tokens = event_json_tokens(d->parser, &token_count);
     int hint = 0;
     memset(found, 0, (size_t)count * sizeof *found);
     for (uint32_t t = (uint32_t)(object - tokens) + 1; t < object->next; t = tokens[t].next) {
@@ -676,7 +674,7 @@ static int decode_line(struct event_decoder *d, struct event_batch *b, const cha
     const struct json_token *attributes[ATTR_COUNT];
     if (len > WIRE_EVENT_MAX)
         return refuse(d, "too large: %zu bytes", len);
-    int err = json_parse(d->parser, line, len, &fault);
+    int err = event_json_parse(d->parser, line, len, &fault);
     if (err == ERR_INVALID && fault.found.len)
         return refuse(d, "%s %s", fault.text, show_text(d, fault.found, "").text);
     if (err == ERR_INVALID)
@@ -684,7 +682,7 @@ static int decode_line(struct event_decoder *d, struct event_batch *b, const cha
     if (err)
         return err;
     uint32_t count;
-    find_members(d, json_tokens(d->parser, &count), attribute_names, ATTR_COUNT, attributes);
+    find_members(d, event_json_tokens(d->parser, &count), attribute_names, ATTR_COUNT, attributes);
     return decode_event(d, b, attributes);
 }
 

@@ -93,7 +93,7 @@ static int reserve_memory(struct json_parser *p, size_t len)
     return err ? err : reserve_buffer(&p->scratch, len + 64);
 }
 
-struct json_parser *json_parser_new(void)
+struct json_parser *event_json_new(void)
 {
     struct json_parser *p = calloc(1, sizeof *p);
     if (p)
@@ -101,7 +101,7 @@ struct json_parser *json_parser_new(void)
     return p;
 }
 
-void json_parser_free(struct json_parser **parser)
+void event_json_free(struct json_parser **parser)
 {
     if (!*parser)
         return;
@@ -111,7 +111,7 @@ void json_parser_free(struct json_parser **parser)
     *parser = NULL;
 }
 
-const struct json_token *json_tokens(const struct json_parser *parser, uint32_t *count)
+const struct json_token *event_json_tokens(const struct json_parser *parser, uint32_t *count)
 {
     *count = parser->count;
     return parser->tokens;
@@ -373,7 +373,7 @@ static int run_yajl(struct json_parser *p, const char *line, size_t len, struct 
     return status == yajl_status_ok ? 0 : ERR_INVALID;
 }
 
-int json_parse(struct json_parser *p, const char *line, size_t len, struct json_fault *fault)
+int event_json_parse(struct json_parser *p, const char *line, size_t len, struct json_fault *fault)
 {
     int err = reserve_memory(p, len);
     if (err)

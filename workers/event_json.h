@@ -31,8 +31,8 @@ struct json_token {
 };
 
 struct json_parser; /* memory reused from line to line; one per thread */
-struct json_parser *json_parser_new(void);
-void json_parser_free(struct json_parser **parser);
+struct json_parser *event_json_new(void);
+void event_json_free(struct json_parser **parser);
 
 /* Why a line was refused: a short English text, to be followed by `found` when that is not empty. */
 struct json_fault {
@@ -42,8 +42,9 @@ struct json_fault {
 /* Exactly one object and nothing after it. Token 0 is that object; the children of token i are i + 1, its
  * next, ... up to tokens[i].next. Everything lives until the next call. ERR_INVALID fills fault; ERR_NOMEM.
  */
-int json_parse(struct json_parser *parser, const char *line, size_t len, struct json_fault *fault) MUST_CHECK;
-const struct json_token *json_tokens(const struct json_parser *parser, uint32_t *count);
+int event_json_parse(struct json_parser *parser, const char *line, size_t len,
+                     struct json_fault *fault) MUST_CHECK;
+const struct json_token *event_json_tokens(const struct json_parser *parser, uint32_t *count);
 
 static inline bool json_span_is(struct json_span s, const char *word, size_t len)
 {
