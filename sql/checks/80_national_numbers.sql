@@ -1,0 +1,14 @@
+-- No national register number with a right check number stands in what is kept as text (P6).
+SELECT 'national register number kept' AS what, f.place AS key, 'not shown' AS stored, 'rrn:#' AS computed
+FROM (SELECT 'dead letter of stream ' || d.stream_id || ' epoch ' || d.epoch || ' seq ' || d.seq AS place,
+             d.reason || E'\n' || encode(d.raw, 'escape') AS text
+      FROM teldag_data.dead_letter d
+      UNION ALL
+      SELECT 'school event of stream ' || l.stream_id || ' epoch ' || l.epoch || ' seq ' || l.seq,
+             concat_ws(E'\n', l.name, l.municipality, l.board_id)
+      FROM teldag_data.school_log l
+      UNION ALL
+      SELECT 'alert ' || a.seq || ' of shard ' || a.shard, a.summary || E'\n' || a.detail::text FROM teldag_data.alert_log a) f
+CROSS JOIN LATERAL (SELECT regexp_replace(m[1], '[^0-9]', '', 'g') AS digits
+                    FROM regexp_matches(f.text, '(?<![0-9A-Za-z])([0-9](?:[-./ ]?[0-9]){10})(?![-./ ]?[0-9])(?![A-Za-z])', 'g') AS m) r
+WHERE right(r.digits, 2)::int IN (97 - left(r.digits, 9)::bigint % 97, 97 - ('2' || left(r.digits, 9))::bigint % 97);
