@@ -31,12 +31,13 @@ int ledger_accept_epoch(struct ledger *l, uint32_t stream_id, uint64_t epoch, bo
 int ledger_set_rules(struct ledger *l, const struct rules_set *set) MUST_CHECK;
 const struct rules_set *ledger_rules(const struct ledger *l);
 
+/* Events applied outside a batch (a rebuild) cannot be undone; on an error the ledger is thrown away. */
 void ledger_begin(struct ledger *l);
 int ledger_apply(struct ledger *l, const struct event_batch *batch, const struct event *event) MUST_CHECK;
 void ledger_commit(struct ledger *l);   /* forgets the undo journal and the touched marks */
 void ledger_rollback(struct ledger *l); /* exactly as before ledger_begin() */
 
-/* What the events since ledger_begin() touched; each once, in ascending order after ledger_touched_sort(). */
+/* What the events since ledger_begin() touched; each once, in ascending order. Valid until the next call. */
 struct ledger_key {
     uint32_t school_id;
     int year; /* count year */
@@ -56,13 +57,15 @@ struct ledger_school {
     const char *name;      /* "" when unknown */
 };
 struct ledger_school ledger_school(const struct ledger *l, uint32_t school_id);
-/* NULL when the school has no registration of that count year. */
+/* NULL when no registration of that school and count year stands. Overwritten by the next call. */
 const struct group_cells *ledger_cells(const struct ledger *l, uint32_t school_id, int year); /* [GROUP_COUNT] */
 struct ledger_closed {
     bool closed;           /* once matched, stays so */
     bool announced_any;    /* a closed event stands (not yet matched or matched) */
-    int32_t held, announced; /* of the stream that differs, else of the first */
+    int32_t held, announced; /* of the first stream by name that differs, else that announced, else of the first; -1: none.
+                              * After a resend: held = what was sent again, once a number stands beside it */
     bool differs;          /* -> count.incomplete */
+    bool any;              /* something was ever said about this school and year */
 };
 struct ledger_closed ledger_closed(const struct ledger *l, uint32_t school_id, int year);
 /* Regular registrations of one pupil in two or more schools whose counts are closed, weights above 1 together. */
