@@ -65,5 +65,24 @@ const char *rules_hash(const struct rules_set *set); /* 32 hex digits over all p
 /* All rows as written, ordered by year and name. */
 size_t rules_count(const struct rules_set *set);
 const struct parameter *rules_parameter(const struct rules_set *set, size_t i);
-/* The row behind a figure for a year of use (follows the carry-over); NULL when there is no such name. */
+/* The row behind a figure for a year of use; NULL when there is no such name. A year without a file gets the row of the
+ * file it is carried over from (row->year is that file's), with verified false and a source that says so; its teldag is
+ * derived: a teldag of another year would count nobody. */
 const struct parameter *rules_find(const struct rules_set *set, int year_of_use, const char *name);
+
+/* The teldag of a count year without a source: the first school day of February, that is 1 February or the Monday after
+ * when that is a weekend [C7]. Days since 1970. */
+int32_t rules_derived_teldag(int count_year);
+
+/* The one table of parameters (rules_table.c), in the order of their names. */
+enum rules_type { RULES_DECIMAL, RULES_INT, RULES_BOOL, RULES_WORD, RULES_DATE };
+struct rules_spec {
+    const char *name;
+    enum rules_type type;
+    size_t offset;            /* in struct rules: struct exact, int, bool, bool or int (words), int32_t (date) */
+    const char *min, *max;    /* RULES_DECIMAL, RULES_INT: inclusive */
+    const char *const *words; /* RULES_WORD: NULL-terminated; the index is stored, in a bool unless word_is_int */
+    bool word_is_int;
+};
+#define RULES_SPEC_COUNT 39
+extern const struct rules_spec rules_specs[RULES_SPEC_COUNT];
