@@ -155,6 +155,14 @@ void bus_socket_free(struct bus_socket **socket)
     *socket = NULL;
 }
 
+int bus_set_limits(struct bus_socket *socket, int send_messages, int64_t receive_bytes)
+{
+    if (set_int(socket->socket, ZMQ_SNDHWM, send_messages) ||
+        zmq_setsockopt(socket->socket, ZMQ_MAXMSGSIZE, &receive_bytes, sizeof receive_bytes))
+        return sort_errno();
+    return 0;
+}
+
 int bus_bind(struct bus_socket *socket, const char *endpoint)
 {
     return zmq_bind(socket->socket, endpoint) ? sort_errno() : 0;

@@ -34,6 +34,8 @@ void bus_free(struct bus **bus); /* waits at most LINGER (1 s) */
 /* NULL with errno set. The error text for a bind: bus_error(). */
 struct bus_socket *bus_socket_new(struct bus *bus, enum bus_type type);
 void bus_socket_free(struct bus_socket **socket);
+/* Tighter than design 2, before bind or connect: messages held for each peer, bytes of a frame taken from one. */
+int bus_set_limits(struct bus_socket *socket, int send_messages, int64_t receive_bytes) MUST_CHECK;
 int bus_bind(struct bus_socket *socket, const char *endpoint) MUST_CHECK;
 int bus_connect(struct bus_socket *socket, const char *endpoint) MUST_CHECK;
 int bus_subscribe(struct bus_socket *socket, const char *prefix) MUST_CHECK;
