@@ -37,6 +37,23 @@ const char *db_text(const struct db_result *r, int row, int column); /* "" for N
 int64_t db_int(const struct db_result *r, int row, int column);
 uint64_t db_affected(const struct db_result *r);
 
+/* Many rows in one statement: each parameter is an array literal, column by column (unnest in SQL). */
+#define DB_ARRAYS_MAX 24
+struct db_arrays {
+    struct db_array {
+        char *text;
+        size_t len, room;
+    } column[DB_ARRAYS_MAX];
+    int columns;
+    bool failed; /* out of memory; db_named_arrays() reports it */
+};
+void db_arrays_init(struct db_arrays *a, int columns);
+void db_arrays_fini(struct db_arrays *a);
+void db_arrays_null(struct db_arrays *a, int column);
+void db_arrays_int(struct db_arrays *a, int column, int64_t v);
+void db_arrays_text(struct db_arrays *a, int column, const char *text);
+struct db_result *db_named_arrays(struct db *db, const char *statement, struct db_arrays *a);
+
 int db_begin(struct db *db);
 /* 0 committed; ERR_DB_UNKNOWN no answer; other errors: rolled back (a COMMIT answered ROLLBACK is an error). */
 int db_commit(struct db *db);

@@ -14,7 +14,7 @@ extern const char *const severity_names[4];
 bool alert_kind_is_operational(enum alert_kind kind); /* stream.*, dead_letter */
 
 #define ALERT_SUBJECT_MAX 64
-#define ALERT_STREAM_MAX 64
+#define ALERT_STREAM_MAX 72
 struct alert_key {
     enum alert_kind kind;
     uint32_t school_id; /* 0 = '' */

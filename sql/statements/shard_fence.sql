@@ -1,0 +1,4 @@
+-- Moves the shard's row where it stands at the believed values; no row: another daemon moved it.
+UPDATE teldag_data.shard_progress
+   SET batch = batch + 1, alert_seq = $4::bigint, token = $5::bigint, updated_at = now()
+ WHERE shard = $1::int AND batch = $2::bigint AND alert_seq = $3::bigint

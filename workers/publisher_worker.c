@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The publisher thread. The alert log is its journal: what is committed there is sent, live when it appears
+ * and again when it is asked for. It keeps nothing of its own, so a crash loses nothing. Frame 0 of a live
+ * message is alert.<partition>/<kind>/<school>; of an answer to FETCH the stream name. */
+#include "workers/publisher_worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "daemon/clock.h"
+#include "daemon/db.h"
+#include "daemon/log.h"
+#include "daemon/wire.h"
+
+#define HEAD_US            1000000
+#define RECONNECT_US       1000000
+#define ANSWER_EVENTS_MAX  1000 /* rows read for one answer */
+#define MESSAGE_EVENTS_MAX 50
+#define REQUESTS_A_TURN    32
+
+struct publisher {
+    struct publisher_config config;
+    char conninfo[1024], stream[WIRE_NAME_MAX + 1];
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    struct publisher_status status; /* guarded */
+    atomic_bool stopping;
+    int wake_fd;
+    struct bus_socket *xpub, *router;
+    struct db *db;
+    uint64_t epoch, next, kept; /* next sequence to send live; first one kept */
+    bool positioned;
+    uint64_t head_us, connect_us;
+};
+
+static void set_status(struct publisher *p, bool connected)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->status.connected = connected;
+    p->status.epoch = p->epoch;
+    p->status.next_seq = p->next;
+    pthread_mutex_unlock(&p->mutex);
+}
+
+static void count(struct publisher *p, uint64_t *counter, uint64_t by)
+{
+    pthread_mutex_lock(&p->mutex);
+    *counter += by;
+    pthread_mutex_unlock(&p->mutex);
+}
+
+static struct wire_header header_of(const struct publisher *p, enum wire_kind kind, uint16_t n, uint32_t tag,
+                                    uint64_t seq)
+{
+    return (struct wire_header){.kind = kind,
+                                .count = n,
+                                .tag = tag,
+                                .epoch = p->epoch,
+                                .first_seq = seq,
+                                .sent_us = (uint64_t)clock_realtime_us()};
+}
+
+/* ---- database ---- */
+
+static void lose_database(struct publisher *p)
+{
+    if (p->db && db_error(p->db))
+        log_warning("publisher: the alert log cannot be read: %s; trying again each second",
+                    db_error_text(p->db));
+    db_close(&p->db);
+    set_status(p, false);
+}
+
+/* The shard's epoch and last sequence; at the first time nothing older is sent live: subscribers fetch it. */
+static int read_position(struct publisher *p, uint64_t *last)
+{
+    char shard[16];
+    const char *values[] = {shard};
+    struct db_result *r;
+    int found;
+
+    snprintf(shard, sizeof(shard), "%d", p->config.shard);
+    r = db_query(p->db,
+                 "SELECT p.alert_epoch, p.alert_seq, (SELECT min(seq) FROM teldag_data.alert_log l WHERE "
+                 "l.shard = p.shard)"
+                 " FROM teldag_data.shard_progress p WHERE shard = $1::int AND alert_epoch > 0",
+                 1, values);
+    found = db_rows(r) == 1;
+    if (found) {
+        uint64_t epoch = (uint64_t)db_int(r, 0, 0);
+
+        *last = (uint64_t)db_int(r, 0, 1);
+        p->kept = db_is_null(r, 0, 2) ? *last + 1 : (uint64_t)db_int(r, 0, 2);
+        if (!p->positioned || epoch != p->epoch) {
+            p->epoch = epoch;
+            p->next = *last + 1;
+            p->positioned = true;
+        }
+    }
+    db_result_free(&r);
+    return db_error(p->db) ? db_error(p->db) : found ? 0 : ERR_MISSING;
+}
+
+static bool have_database(struct publisher *p)
+{
+    uint64_t now = clock_monotonic_us();
+
+    if (p->db)
+        return true;
+    if (p->connect_us && now - p->connect_us < RECONNECT_US)
+        return false;
+    p->connect_us = now;
+    p->db = db_open(p->conninfo, "teldagd publisher");
+    if (p->db && db_error(p->db))
+        db_close(&p->db); /* the writer says it; here it would only be said twice */
+    if (p->db)
+        db_run(p->db, "SET search_path = pg_catalog; SET jit = off");
+    return p->db != NULL;
+}
+
+/* One alert as its CloudEvent line; kind and school for the topic. */
+static struct db_result *read_alerts(struct publisher *p, uint64_t from, uint64_t most)
+{
+    char shard[16], first[24], limit[24];
+    const char *values[] = {shard, first, limit};
+
+    snprintf(shard, sizeof(shard), "%d", p->config.shard);
+    snprintf(first, sizeof(first), "%" PRIu64, from);
+    snprintf(limit, sizeof(limit), "%" PRIu64, most);
+    return db_named(p->db, "alert_events", 3, values);
+}
+
+/* ---- sending ---- */
+
+static int send_records(struct publisher *p, struct bus_socket *s, const struct bus_frame *peer,
+                        const char *topic, uint32_t tag, uint64_t first, uint16_t n, const char *payload,
+                        size_t len)
+{
+    uint8_t header[WIRE_HEADER_BYTES];
+    struct wire_header h = header_of(p, WIRE_RECORDS, n, tag, first);
+    struct bus_frame frames[4];
+    int k = 0;
+
+    wire_encode_header(&h, header);
+    if (peer)
+        frames[k++] = *peer;
+    frames[k++] = (struct bus_frame){topic, strlen(topic)};
+    frames[k++] = (struct bus_frame){header, sizeof(header)};
+    frames[k++] = (struct bus_frame){payload, len};
+    return bus_send(s, frames, k);
+}
+
+static int send_header(struct publisher *p, struct bus_socket *s, const struct bus_frame *peer,
+                       const char *name, uint32_t tag, uint64_t seq)
+{
+    uint8_t header[WIRE_HEADER_BYTES];
+    struct wire_header h = header_of(p, WIRE_HEAD, 0, tag, seq);
+    struct bus_frame frames[3];
+    int k = 0;
+
+    wire_encode_header(&h, header);
+    if (peer)
+        frames[k++] = *peer;
+    frames[k++] = (struct bus_frame){name, strlen(name)};
+    frames[k++] = (struct bus_frame){header, sizeof(header)};
+    return bus_send(s, frames, k);
+}
+
+static void send_error(struct publisher *p, const struct bus_frame *peer, const char *text)
+{
+    struct bus_frame frames[] = {*peer, {"ERROR", 5}, {text, strlen(text)}};
+
+    count(p, &p->status.errors, 1);
+    if (bus_send(p->router, frames, 3))
+        return; /* a peer that is gone, or does not read: its loss */
+}
+
+/* What was committed since the last time, one alert a message. A full pipe loses live messages only: they are
+ * fetched. */
+static void send_live(struct publisher *p)
+{
+    struct db_result *r;
+    uint64_t last = 0, sent = 0;
+
+    if (!have_database(p))
+        return;
+    if (read_position(p, &last)) {
+        if (db_error(p->db))
+            lose_database(p);
+        return;
+    }
+    while (p->next <= last) {
+        r = read_alerts(p, p->next, ANSWER_EVENTS_MAX);
+        if (db_rows(r) == 0) {
+            db_result_free(&r);
+            break;
+        }
+        for (int i = 0; i < db_rows(r); i++) {
+            char topic[160];
+
+            p->next = (uint64_t)db_int(r, i, 0);
+            snprintf(topic, sizeof(topic), "%s/%s/%s", p->stream, db_text(r, i, 2), db_text(r, i, 3));
+            sent += send_records(p, p->xpub, NULL, topic, 0, p->next, 1, db_text(r, i, 1),
+                                 strlen(db_text(r, i, 1))) == 0;
+            p->next++;
+        }
+        db_result_free(&r);
+    }
+    if (db_error(p->db)) {
+        lose_database(p);
+        return;
+    }
+    count(p, &p->status.sent, sent);
+    set_status(p, true);
+}
+
+static void send_head(struct publisher *p)
+{
+    uint64_t now = clock_monotonic_us();
+
+    if (now - p->head_us < HEAD_US)
+        return;
+    p->head_us = now;
+    send_live(p); /* also when a wake-up was missed */
+    if (p->positioned && send_header(p, p->xpub, NULL, p->stream, 0, p->next))
+        return;
+}
+
+/* ---- answering ---- */
+
+/* Records from `from`, at most `most` events and 4 MiB, then a head. A blocked peer ends the answer early. */
+static void answer_fetch(struct publisher *p, const struct bus_frame *peer, const struct wire_header *q,
+                         uint64_t most)
+{
+    struct db_result *r = read_alerts(p, q->first_seq, most < ANSWER_EVENTS_MAX ? most : ANSWER_EVENTS_MAX);
+    char *payload = malloc(WIRE_MESSAGE_MAX);
+    size_t total = 0;
+    int i = 0, rows = db_rows(r), err = payload ? 0 : ERR_NOMEM;
+
+    while (i < rows && !err && total < WIRE_MESSAGE_MAX) {
+        uint64_t first = (uint64_t)db_int(r, i, 0);
+        uint16_t n = 0;
+        size_t len = 0;
+
+        for (; i < rows && n < MESSAGE_EVENTS_MAX; i++, n++) {
+            size_t line = strlen(db_text(r, i, 1));
+
+            if (total + len + line + 1 > WIRE_MESSAGE_MAX)
+                break;
+            if (n)
+                payload[len++] = '\n';
+            memcpy(payload + len, db_text(r, i, 1), line);
+            len += line;
+        }
+        if (!n)
+            break;
+        total += len;
+        err = send_records(p, p->router, peer, p->stream, q->tag, first, n, payload, len);
+    }
+    free(payload);
+    db_result_free(&r);
+    if (!err && send_header(p, p->router, peer, p->stream, q->tag, p->next))
+        return;
+    count(p, &p->status.fetches, 1);
+}
+
+static void send_verb(struct publisher *p, const struct bus_frame *peer, enum wire_verb verb, uint32_t tag,
+                      uint64_t seq)
+{
+    if (send_header(p, p->router, peer, wire_verb_name(verb), tag, seq))
+        return;
+}
+
+static void answer(struct publisher *p, const struct bus_message *m)
+{
+    const struct bus_frame *peer = &m->frame[0];
+    enum wire_verb verb;
+    struct wire_header q;
+    uint32_t most = 0;
+
+    if (m->count < 4) {
+        if (m->count >= 1)
+            send_error(p, peer,
+                       "a request has the frames verb, stream, header (HELLO) and max events (FETCH)");
+        return;
+    }
+    verb = wire_verb_parse(m->frame[1].data, m->frame[1].len);
+    if (!wire_topic_is(m->frame[2].data, m->frame[2].len, p->stream)) {
+        send_error(p, peer, "no such stream here");
+    } else if (wire_decode_header(m->frame[3].data, m->frame[3].len, &q) || q.kind != WIRE_REQUEST) {
+        send_error(p, peer, "the header is not a TFP/1 request header");
+    } else if (!p->positioned || !have_database(p)) {
+        send_error(p, peer, "the database is away: ask again later");
+    } else if (verb == WIRE_HELLO && m->count == 4) {
+        send_live(p); /* the head of an answer is what is committed now */
+        send_verb(p, peer, WIRE_NO_VERB, q.tag, p->next);
+    } else if (verb != WIRE_FETCH || m->count != 5 ||
+               wire_decode_u32(m->frame[4].data, m->frame[4].len, &most) || most == 0) {
+        send_error(p, peer, "unknown verb, or a FETCH without its u32 max events");
+    } else if (q.epoch != 0 && q.epoch != p->epoch) {
+        send_verb(p, peer, WIRE_EPOCH, q.tag, p->next);
+    } else if (q.first_seq < p->kept) {
+        send_verb(p, peer, WIRE_GONE, q.tag, p->kept);
+    } else {
+        answer_fetch(p, peer, &q, most);
+    }
+    if (p->db && db_error(p->db))
+        lose_database(p);
+}
+
+static void take_requests(struct publisher *p)
+{
+    struct bus_message m;
+
+    bus_message_init(&m);
+    for (int i = 0; i < REQUESTS_A_TURN && bus_receive(p->router, &m) == 0; i++)
+        answer(p, &m);
+    while (bus_receive(p->xpub, &m) == 0)
+        continue; /* subscriptions: libzmq keeps them */
+    bus_message_clear(&m);
+}
+
+static void *run(void *context)
+{
+    struct publisher *p = context;
+
+    while (!atomic_load(&p->stopping)) {
+        struct bus_poll items[] = {{.socket = p->router}, {.socket = p->xpub}, {.fd = p->wake_fd}};
+        uint64_t wakes;
+
+        if (bus_poll(items, 3, 200) == ERR_CLOSED)
+            break;
+        if (items[2].readable && read(p->wake_fd, &wakes, sizeof(wakes)) == sizeof(wakes))
+            send_live(p);
+        take_requests(p);
+        send_head(p);
+    }
+    db_close(&p->db);
+    bus_socket_free(&p->xpub);
+    bus_socket_free(&p->router);
+    return NULL;
+}
+
+static int bind_sockets(struct publisher *p, char *error, size_t error_len)
+{
+    const char *endpoint = p->config.publish;
+    int err;
+
+    p->xpub = bus_socket_new(p->config.bus, BUS_XPUB);
+    p->router = bus_socket_new(p->config.bus, BUS_ROUTER);
+    err = p->xpub && p->router ? bus_bind(p->xpub, p->config.publish) : ERR_IO;
+    if (!err) {
+        endpoint = p->config.fetch;
+        err = bus_bind(p->router, p->config.fetch);
+    }
+    if (err)
+        snprintf(error, error_len, "alerts: cannot bind %s: %s", endpoint, bus_error());
+    return err;
+}
+
+struct publisher *publisher_start(const struct publisher_config *config, char *error, size_t error_len)
+{
+    struct publisher *p = calloc(1, sizeof(*p));
+
+    if (!p) {
+        snprintf(error, error_len, "out of memory");
+        return NULL;
+    }
+    p->config = *config;
+    snprintf(p->conninfo, sizeof(p->conninfo), "%s", config->conninfo);
+    snprintf(p->stream, sizeof(p->stream), "alert.%d", config->shard);
+    pthread_mutex_init(&p->mutex, NULL);
+    p->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (p->wake_fd < 0)
+        snprintf(error, error_len, "alerts: %s", strerror(errno));
+    if (p->wake_fd < 0 || bind_sockets(p, error, error_len) || pthread_create(&p->thread, NULL, run, p)) {
+        bus_socket_free(&p->xpub);
+        bus_socket_free(&p->router);
+        if (p->wake_fd >= 0)
+            close(p->wake_fd);
+        pthread_mutex_destroy(&p->mutex);
+        free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void publisher_wake(void *publisher)
+{
+    struct publisher *p = publisher;
+    uint64_t one = 1;
+
+    if (write(p->wake_fd, &one, sizeof(one)) != sizeof(one))
+        return; /* full: it is awake already */
+}
+
+void publisher_stop(struct publisher *p)
+{
+    atomic_store(&p->stopping, true);
+    publisher_wake(p);
+}
+
+void publisher_join(struct publisher **pp)
+{
+    struct publisher *p = *pp;
+
+    if (!p)
+        return;
+    *pp = NULL;
+    pthread_join(p->thread, NULL);
+    close(p->wake_fd);
+    pthread_mutex_destroy(&p->mutex);
+    free(p);
+}
+
+void publisher_read_status(struct publisher *p, struct publisher_status *out)
+{
+    pthread_mutex_lock(&p->mutex);
+    *out = p->status;
+    pthread_mutex_unlock(&p->mutex);
+}

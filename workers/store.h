@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The writer's view of the database: its session and lock, the positions it believes, one transaction's statements,
+ * and the reading back of logs and results at a rebuild. Owned by the writer thread. Knows tables and columns; knows
+ * nothing of queues, retries or rules. Errors: the first one of the connection, in the classes of enum err. */
+#pragma once
+
+#include "daemon/db.h"
+#include "workers/results.h"
+#include "workers/rules.h"
+
+struct store_stream { /* one row of stream + feed_progress, as believed */
+    uint32_t id;
+    char name[ALERT_STREAM_MAX];
+    uint64_t epoch, next;
+    bool paused;
+};
+struct store_shard { /* shard_progress, as believed */
+    int shard, shards;
+    uint64_t batch, alert_seq, token, alert_epoch, local_seq;
+    int32_t today; /* INT32_MIN: not yet */
+    char rules_hash[40];
+    char system_id[64]; /* of the server we are connected to: system identifier and timeline */
+};
+
+/* One event of a transaction, in stream order per stream. */
+struct store_item {
+    const struct event_batch *batch;
+    const struct event *event;
+};
+
+/* Takes the shard's advisory lock: 1 taken, 0 held by another session (*pid), < 0 error. */
+int store_lock(struct db *db, int shard, int *pid);
+/* Reads (and makes, the first time) the shard's row; gives alerts a new epoch when the server is another one. */
+int store_load_shard(struct db *db, struct store_shard *shard);
+/* Makes sure of the stream's rows and reads where it stands. */
+int store_load_stream(struct db *db, const struct store_shard *shard, struct store_stream *stream, bool best_effort);
+/* All streams there ever were, into the ledger. */
+int store_add_streams(struct db *db, struct ledger *ledger);
+/* Replays every log into the ledger, in stream order. events counts rows. */
+int store_replay(struct db *db, struct ledger *ledger, uint64_t *events);
+int store_load_results(struct db *db, struct results *results);
+/* The rules set of a hash, as stored; NULL and error text when it cannot be had. */
+struct rules_set *store_load_rules(struct db *db, const char *hash, char *error, size_t error_len);
+/* A new school year's partitions; own transaction. */
+int store_ensure_year(struct db *db, int year);
+
+/* Inside a transaction. store_fence is ERR_FENCE when another writer moved the row. */
+int store_fence(struct db *db, const struct store_shard *shard, uint64_t alerts, uint64_t token);
+int store_advance(struct db *db, const struct store_stream *believed, uint64_t epoch, uint64_t next, uint64_t head);
+int store_logs(struct db *db, const struct store_item *items, size_t count, int64_t now_us);
+int store_dead_letters(struct db *db, const struct store_item *items, size_t count, int64_t now_us);
+int store_changes(struct db *db, const struct store_shard *shard, const struct changes *changes, const char *rules_hash,
+                  int64_t now_us);
+int store_local(struct db *db, const struct store_shard *shard, const char *act, const char *body_json);
+int store_rules(struct db *db, const struct store_shard *shard, const struct rules_set *set);
+int store_clock(struct db *db, const struct store_shard *shard, int32_t day);

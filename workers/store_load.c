@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading back: the shard's session, the positions, the logs in stream order (a rebuild replays them through
+ * the same ledger code as live events), and the results that stand. The order of replay is: stream by stream,
+ * epoch by epoch in the order they were accepted, school year by school year, sequence by sequence; within an
+ * epoch school years do not touch each other, so this order means the same as the order of arrival. */
+#include "workers/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/clock.h"
+
+#define LOCK_CLASS 1952804204 /* "teld": the advisory lock's first half; the second is the shard */
+
+int store_lock(struct db *db, int shard, int *pid)
+{
+    char class_text[16], shard_text[16];
+    const char *values[] = {class_text, shard_text};
+    struct db_result *r;
+    int got = 0;
+
+    *pid = 0;
+    snprintf(class_text, sizeof(class_text), "%d", LOCK_CLASS);
+    snprintf(shard_text, sizeof(shard_text), "%d", shard);
+    r = db_query(db, "SELECT pg_try_advisory_lock($1::int, $2::int)", 2, values);
+    got = r && strcmp(db_text(r, 0, 0), "t") == 0;
+    db_result_free(&r);
+    if (!got && !db_error(db)) {
+        r = db_query(
+            db,
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::int::oid"
+            " AND objid = $2::int::oid AND database = (SELECT oid FROM pg_database WHERE datname = "
+            "current_database())",
+            2, values);
+        if (db_rows(r) > 0)
+            *pid = (int)db_int(r, 0, 0);
+        db_result_free(&r);
+    }
+    return db_error(db) ? db_error(db) : got;
+}
+
+/* System identifier and timeline: another one means another history of the alert log, unless the server
+ * declares synchronous standbys, whose promotion loses nothing. */
+static void read_system_id(struct db *db, char out[64], bool *synchronous)
+{
+    struct db_result *r = db_query(
+        db,
+        "SELECT system_identifier || '/' || timeline_id, current_setting('synchronous_standby_names') <> ''"
+        " FROM pg_control_system(), pg_control_checkpoint()",
+        0, NULL);
+
+    if (db_rows(r) == 1) {
+        snprintf(out, 64, "%s", db_text(r, 0, 0));
+        *synchronous = strcmp(db_text(r, 0, 1), "t") == 0;
+    }
+    db_result_free(&r);
+}
+
+static void renew_alert_epoch(struct db *db, struct store_shard *s, const char *stored, bool synchronous)
+{
+    char id[16], epoch[24];
+    const char *values[] = {id, epoch, s->system_id};
+    struct db_result *r;
+
+    if (strcmp(stored, s->system_id) == 0)
+        return;
+    if (s->alert_epoch == 0 || !synchronous)
+        s->alert_epoch = (uint64_t)clock_realtime_us();
+    snprintf(id, sizeof(id), "%d", s->shard);
+    snprintf(epoch, sizeof(epoch), "%" PRIu64, s->alert_epoch);
+    r = db_query(db,
+                 "UPDATE teldag_data.shard_progress SET alert_epoch = $2::bigint, system_id = $3 WHERE shard "
+                 "= $1::int",
+                 3, values);
+    db_result_free(&r);
+}
+
+int store_load_shard(struct db *db, struct store_shard *s)
+{
+    char shard[16], shards[16], stored[64] = "";
+    const char *values[] = {shard, shards};
+    bool synchronous = false;
+    struct db_result *r;
+
+    snprintf(shard, sizeof(shard), "%d", s->shard);
+    snprintf(shards, sizeof(shards), "%d", s->shards);
+    read_system_id(db, s->system_id, &synchronous);
+    r = db_query(db,
+                 "INSERT INTO teldag_data.shard_progress (shard, shards) VALUES ($1::int, $2::int) ON "
+                 "CONFLICT DO NOTHING",
+                 2, values);
+    db_result_free(&r);
+    r = db_query(db,
+                 "SELECT batch, alert_seq, token, alert_epoch, rules_hash, system_id, today - DATE "
+                 "'1970-01-01', shards,"
+                 " (SELECT coalesce(max(seq), 0) FROM teldag_data.local_log l WHERE l.shard = p.shard)"
+                 " FROM teldag_data.shard_progress p WHERE shard = $1::int",
+                 1, values);
+    if (db_rows(r) == 1) {
+        s->batch = (uint64_t)db_int(r, 0, 0);
+        s->alert_seq = (uint64_t)db_int(r, 0, 1);
+        s->token = (uint64_t)db_int(r, 0, 2);
+        s->alert_epoch = (uint64_t)db_int(r, 0, 3);
+        snprintf(s->rules_hash, sizeof(s->rules_hash), "%s", db_text(r, 0, 4));
+        snprintf(stored, sizeof(stored), "%s", db_text(r, 0, 5));
+        s->today = db_is_null(r, 0, 6) ? INT32_MIN : (int32_t)db_int(r, 0, 6);
+        s->local_seq = (uint64_t)db_int(r, 0, 8);
+    }
+    db_result_free(&r);
+    if (!db_error(db))
+        renew_alert_epoch(db, s, stored, synchronous);
+    return db_error(db);
+}
+
+int store_load_stream(struct db *db, const struct store_shard *shard, struct store_stream *stream,
+                      bool best_effort)
+{
+    char shard_text[16];
+    const char *values[] = {stream->name, shard_text, best_effort ? "t" : "f"};
+    struct db_result *r;
+
+    snprintf(shard_text, sizeof(shard_text), "%d", shard->shard);
+    r = db_query(db,
+                 "INSERT INTO teldag_data.stream (name) SELECT $1 WHERE NOT EXISTS"
+                 " (SELECT FROM teldag_data.stream WHERE name = $1) ON CONFLICT DO NOTHING",
+                 1, values);
+    db_result_free(&r);
+    r = db_query(
+        db,
+        "INSERT INTO teldag_data.feed_progress AS p (stream_id, shard, best_effort)"
+        " SELECT stream_id, $2::int, $3::boolean FROM teldag_data.stream WHERE name = $1"
+        " ON CONFLICT (stream_id) DO UPDATE SET shard = excluded.shard, best_effort = excluded.best_effort"
+        " RETURNING stream_id, epoch, next_seq, paused",
+        3, values);
+    if (db_rows(r) == 1) {
+        stream->id = (uint32_t)db_int(r, 0, 0);
+        stream->epoch = (uint64_t)db_int(r, 0, 1);
+        stream->next = (uint64_t)db_int(r, 0, 2);
+        stream->paused = strcmp(db_text(r, 0, 3), "t") == 0;
+    }
+    db_result_free(&r);
+    return db_error(db);
+}
+
+int store_add_streams(struct db *db, struct ledger *ledger)
+{
+    struct db_result *r =
+        db_query(db, "SELECT stream_id, name FROM teldag_data.stream ORDER BY stream_id", 0, NULL);
+    int err = 0;
+
+    for (int i = 0; i < db_rows(r) && !err; i++)
+        err = ledger_add_stream(ledger, (uint32_t)db_int(r, i, 0), db_text(r, i, 1));
+    db_result_free(&r);
+    return err ? err : db_error(db);
+}
+
+int store_ensure_year(struct db *db, int year)
+{
+    char text[16];
+    const char *values[] = {text};
+    struct db_result *r;
+
+    snprintf(text, sizeof(text), "%d", year);
+    r = db_query(db, "SELECT teldag_data.ensure_year($1::smallint)", 1, values);
+    db_result_free(&r);
+    return db_error(db);
+}
+
+/* ---- replay ---- */
+
+static bool word_index(const struct column *c, const struct db_copy_field *f, int64_t *out)
+{
+    for (int i = 0; c->words[i]; i++) {
+        if (strlen(c->words[i]) == (size_t)f->len && memcmp(c->words[i], f->data, (size_t)f->len) == 0) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One column of a log row as the value an event carries; false when the database holds what no event can be.
+ */
+static bool read_value(struct event_batch *b, const struct column *c, const struct db_copy_field *f,
+                       struct value *v)
+{
+    switch (c->kind) {
+    case COLUMN_SCHOOL_ID:
+    case COLUMN_INT:
+        v->num = db_field_int4(f);
+        return true;
+    case COLUMN_YEAR:
+    case COLUMN_HALVES:
+    case COLUMN_INDICATORS:
+    case COLUMN_HOME_LANGUAGE:
+        v->num = db_field_int2(f);
+        return true;
+    case COLUMN_PUPIL:
+        memcpy(v->pupil, f->data, 16);
+        return f->len == 16;
+    case COLUMN_WORD:
+        return word_index(c, f, &v->num);
+    case COLUMN_BOOL:
+        v->num = *(const char *)f->data != 0;
+        return true;
+    case COLUMN_DATE:
+        v->num = db_field_date(f);
+        return true;
+    case COLUMN_TEXT:
+        if (b->arena_len + (size_t)f->len > b->arena_capacity)
+            return false;
+        v->text = (struct text){(uint32_t)b->arena_len, (uint32_t)f->len};
+        memcpy(b->arena + b->arena_len, f->data, (size_t)f->len);
+        b->arena_len += (size_t)f->len;
+        return true;
+    case COLUMN_WORDS:
+    case COLUMN_JSON:
+        v->num = 0; /* no ledger reads them */
+        return true;
+    }
+    return false;
+}
+
+/* fields: op, happened_at, seq, then the table's columns. */
+static bool read_event(struct event_batch *b, int table, const struct db_copy_field *fields)
+{
+    const struct log_table *t = &log_tables[table];
+    struct event *e = &b->events[0];
+    char op = *(const char *)fields[0].data;
+
+    *e = (struct event){.type = EVENT_DEAD,
+                        .time_us = db_field_timestamp(&fields[1]),
+                        .seq = (uint64_t)db_field_int8(&fields[2])};
+    for (int k = 0; k < EVENT_TYPE_COUNT; k++)
+        if ((int)event_kinds[k].table == table && event_kinds[k].op == op)
+            e->type = (uint16_t)k;
+    b->arena_len = 0;
+    for (int i = 0; i < t->count; i++) {
+        if (!fields[3 + i].data)
+            e->nulls |= 1u << i;
+        else if (!read_value(b, &t->columns[i], &fields[3 + i], &b->values[i]))
+            return false;
+    }
+    return e->type != EVENT_DEAD;
+}
+
+struct replay {
+    struct db *db;
+    struct ledger *ledger;
+    struct event_batch batch; /* one event, over memory of our own */
+    struct event event;
+    struct value values[EVENT_COLUMNS_MAX];
+    char arena[16384];
+    uint64_t events;
+};
+
+/* One (stream, epoch, table, school year). year 0: the table has none. */
+static int replay_range(struct replay *p, int table, int year)
+{
+    const struct log_table *t = &log_tables[table];
+    struct db_copy_field fields[3 + EVENT_COLUMNS_MAX];
+    char sql[1024];
+    int n = snprintf(sql, sizeof(sql), "COPY (SELECT op, happened_at, seq"), more, err = 0;
+
+    for (int i = 0; i < t->count; i++)
+        n += snprintf(sql + n, sizeof(sql) - (size_t)n, ", %s", t->columns[i].name);
+    n += snprintf(sql + n, sizeof(sql) - (size_t)n,
+                  " FROM teldag_data.%s WHERE stream_id = %u AND epoch = %" PRIu64, t->name,
+                  p->batch.stream_id, p->batch.epoch);
+    if (year)
+        n += snprintf(sql + n, sizeof(sql) - (size_t)n, " AND school_year = %d", year);
+    snprintf(sql + n, sizeof(sql) - (size_t)n, " ORDER BY seq) TO STDOUT (FORMAT binary)");
+    db_copy_out(p->db, sql);
+    while ((more = db_copy_out_row(p->db, fields, 3 + t->count)) == 1) {
+        if (err)
+            continue; /* drain */
+        if (!read_event(&p->batch, table, fields))
+            err = ERR_INVALID;
+        else
+            err = ledger_apply(p->ledger, &p->batch, &p->event);
+        p->events++;
+        if (p->events % 65536 == 0) { /* nothing to undo in a rebuild: keep the journal small */
+            ledger_commit(p->ledger);
+            ledger_begin(p->ledger);
+        }
+    }
+    return err ? err : more;
+}
+
+static int replay_epoch(struct replay *p, const struct db_result *years)
+{
+    int err = 0;
+
+    for (int table = 0; table < LOG_TABLE_COUNT && !err; table++) {
+        if (log_tables[table].year_column < 0)
+            err = replay_range(p, table, 0);
+        for (int i = 0; log_tables[table].year_column >= 0 && i < db_rows(years) && !err; i++)
+            if (strncmp(db_text(years, i, 0), log_tables[table].name, strlen(log_tables[table].name)) == 0)
+                err = replay_range(p, table, (int)db_int(years, i, 1));
+    }
+    return err;
+}
+
+int store_replay(struct db *db, struct ledger *ledger, uint64_t *events)
+{
+    struct replay *p = calloc(1, sizeof(*p));
+    struct db_result *epochs, *years;
+    int err = 0;
+
+    if (!p)
+        return ERR_NOMEM;
+    p->db = db;
+    p->ledger = ledger;
+    p->batch = (struct event_batch){.events = &p->event,
+                                    .count = 1,
+                                    .capacity = 1,
+                                    .values = p->values,
+                                    .value_count = EVENT_COLUMNS_MAX,
+                                    .value_capacity = EVENT_COLUMNS_MAX,
+                                    .arena = p->arena,
+                                    .arena_capacity = sizeof(p->arena)};
+    epochs = db_query(
+        db, "SELECT stream_id, epoch, resend FROM teldag_data.stream_epoch ORDER BY stream_id, epoch", 0,
+        NULL);
+    years = db_query(
+        db,
+        "SELECT p.relname, substring(c.relname FROM '[0-9]+$')::int FROM pg_inherits i"
+        " JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent"
+        " WHERE p.relnamespace = 'teldag_data'::regnamespace AND p.relname LIKE '%\\_log' ORDER BY 1, 2",
+        0, NULL);
+    ledger_begin(ledger);
+    for (int i = 0; i < db_rows(epochs) && !err && !db_error(db); i++) {
+        p->batch.stream_id = (uint32_t)db_int(epochs, i, 0);
+        p->batch.epoch = (uint64_t)db_int(epochs, i, 1);
+        if (i > 0 && db_int(epochs, i - 1, 0) == db_int(epochs, i, 0))
+            err = ledger_accept_epoch(ledger, p->batch.stream_id, p->batch.epoch,
+                                      strcmp(db_text(epochs, i, 2), "t") == 0);
+        if (!err)
+            err = replay_epoch(p, years);
+    }
+    ledger_commit(ledger);
+    *events = p->events;
+    db_result_free(&epochs);
+    db_result_free(&years);
+    free(p);
+    return err ? err : db_error(db);
+}
+
+/* ---- results ---- */
+
+static int find_word(const char *const *words, const char *text)
+{
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], text) == 0)
+            return i;
+    return -1;
+}
+
+static int load_counts(struct db *db, struct results *results)
+{
+    struct db_copy_field f[12];
+    int more, err = 0;
+
+    db_copy_out(db,
+                "COPY (SELECT school_year, school_id, grp, pupils, gok_pupils, thuistaal, schooltoelage, "
+                "opleiding_moeder,"
+                " thuisloos, trekkend, buurt, cells FROM teldag_data.count_state) TO STDOUT (FORMAT binary)");
+    while ((more = db_copy_out_row(db, f, 12)) == 1) {
+        struct count_row row = {.year = db_field_int2(&f[0]), .school_id = (uint32_t)db_field_int4(&f[1])};
+        char grp[32];
+        int group;
+
+        snprintf(grp, sizeof(grp), "%.*s", f[2].len, (const char *)f[2].data);
+        group = find_word(group_names, grp);
+        if (err || group < 0 || group >= GROUP_COUNT || f[11].len != 20 + 8 * IND_CELLS) {
+            err = err ? err : ERR_INVALID;
+            continue;
+        }
+        row.group = (enum group)group;
+        row.counts.pupils = db_field_int4(&f[3]);
+        row.counts.gok = db_field_int4(&f[4]);
+        for (int k = 0; k < IND_COUNT; k++)
+            row.counts.indicator[k] = db_field_int4(&f[5 + k]);
+        for (int k = 0; k < IND_CELLS; k++) {
+            struct db_copy_field cell = {(const char *)f[11].data + 20 + 8 * k + 4, 4};
+
+            row.cells.halves[k] = db_field_int4(&cell);
+        }
+        err = results_load_count(results, &row);
+    }
+    return err ? err : more;
+}
+
+static int load_closed(struct db *db, struct results *results)
+{
+    struct db_copy_field f[5];
+    int more, err = 0;
+
+    db_copy_out(db,
+                "COPY (SELECT school_year, school_id, closed, held, announced FROM teldag_data.count_closed)"
+                " TO STDOUT (FORMAT binary)");
+    while ((more = db_copy_out_row(db, f, 5)) == 1) {
+        struct closed_row row = {.year = db_field_int2(&f[0]),
+                                 .school_id = (uint32_t)db_field_int4(&f[1]),
+                                 .closed = *(const char *)f[2].data != 0,
+                                 .held = db_field_int4(&f[3]),
+                                 .announced = db_field_int4(&f[4])};
+
+        if (!err)
+            err = results_load_closed(results, &row);
+    }
+    return err ? err : more;
+}
+
+/* A numeric as PostgreSQL prints it, of any scale up to 36, without its trailing zeros. */
+static struct exact exact_of(const struct db_result *r, int row, int column)
+{
+    struct exact e = {0, 0};
+    bool fraction = false;
+
+    for (const char *p = db_text(r, row, column); *p; p++) {
+        if (*p == '.') {
+            fraction = true;
+        } else if (*p >= '0' && *p <= '9') {
+            e.units = e.units * 10 + (*p - '0');
+            e.scale += fraction;
+        }
+    }
+    while (e.scale > 0 && e.units % 10 == 0) {
+        e.units /= 10;
+        e.scale--;
+    }
+    return e;
+}
+
+static int load_allocation(const struct db_result *r, int i, struct results *results)
+{
+    struct allocation a = {0};
+    int staffing = find_word(staffing_names, db_text(r, i, 2)),
+        group = find_word(group_names, db_text(r, i, 3)), status = find_word(status_names, db_text(r, i, 11));
+
+    if (staffing < 0 || group < 0 || status < 0)
+        return ERR_INVALID;
+    a.year = (int)db_int(r, i, 0);
+    a.school_id = (uint32_t)db_int(r, i, 1);
+    a.staffing = (enum staffing)staffing;
+    a.group = (enum group)group;
+    a.pupils = (int32_t)db_int(r, i, 4);
+    a.gok = (int32_t)db_int(r, i, 5);
+    a.has_threshold = !db_is_null(r, i, 6);
+    a.threshold = exact_of(r, i, 6);
+    a.has_points = !db_is_null(r, i, 7);
+    a.points = exact_of(r, i, 7);
+    a.hours_exact = exact_of(r, i, 8);
+    a.hours = (int32_t)db_int(r, i, 9);
+    a.has_minimum = !db_is_null(r, i, 10);
+    a.minimum = (int32_t)db_int(r, i, 10);
+    a.status = (enum status)status;
+    a.sanction_halves = strcmp(db_text(r, i, 12), "1") == 0 ? 2 : 1;
+    a.granted = (int32_t)db_int(r, i, 13);
+    a.has_margin_pupils = !db_is_null(r, i, 14);
+    a.margin_pupils = (int32_t)db_int(r, i, 14);
+    a.has_margin_hours = !db_is_null(r, i, 15);
+    a.margin_hours = (int32_t)db_int(r, i, 15);
+    return results_load_allocation(results, &a);
+}
+
+static int load_allocations(struct db *db, struct results *results)
+{
+    struct db_result *r = db_query(
+        db,
+        "SELECT school_year, school_id, staffing, grp, pupils, gok_pupils, threshold, points, hours_exact,"
+        " hours, minimum, status, sanction_factor, granted, margin_pupils, margin_hours"
+        " FROM teldag_data.allocation_state",
+        0, NULL);
+    int err = 0;
+
+    for (int i = 0; i < db_rows(r) && !err; i++)
+        err = load_allocation(r, i, results);
+    db_result_free(&r);
+    return err ? err : db_error(db);
+}
+
+static int load_alert(const struct db_result *r, int i, struct results *results)
+{
+    struct alert_key k = {.group = -1};
+    int kind = find_word(alert_kind_names, db_text(r, i, 0)),
+        severity = find_word(severity_names, db_text(r, i, 1));
+
+    if (kind < 0 || severity < 0)
+        return ERR_INVALID;
+    k.kind = (enum alert_kind)kind;
+    k.school_id = (uint32_t)db_int(r, i, 2);
+    k.year = (int)db_int(r, i, 3); /* "2024-2025": digits up to the hyphen */
+    if (*db_text(r, i, 4))
+        k.group = find_word(group_names, db_text(r, i, 4));
+    snprintf(k.stream, sizeof(k.stream), "%s", db_text(r, i, 5));
+    snprintf(k.subject, sizeof(k.subject), "%s", db_text(r, i, 6));
+    return results_load_alert(results, &k, (enum severity)severity);
+}
+
+static int load_alerts(struct db *db, struct results *results)
+{
+    struct db_result *r = db_query(
+        db,
+        "SELECT kind, severity, school_id, school_year, grp, stream, subject FROM teldag_data.alert_state"
+        " WHERE state = 'firing'",
+        0, NULL);
+    int err = 0;
+
+    for (int i = 0; i < db_rows(r) && !err; i++)
+        err = load_alert(r, i, results);
+    db_result_free(&r);
+    return err ? err : db_error(db);
+}
+
+int store_load_results(struct db *db, struct results *results)
+{
+    int err = load_counts(db, results);
+
+    if (!err)
+        err = load_closed(db, results);
+    if (!err)
+        err = load_allocations(db, results);
+    if (!err)
+        err = load_alerts(db, results);
+    return err;
+}
+
+struct rules_set *store_load_rules(struct db *db, const char *hash, char *error, size_t error_len)
+{
+    const char *values[] = {hash};
+    struct db_result *near =
+        db_query(db, "SELECT near_pupils, near_hours FROM teldag_data.rules_set WHERE hash = $1", 1, values);
+    struct db_result *r = db_query(db,
+                                   "SELECT school_year, name, value, source, verified FROM teldag_data.rule "
+                                   "WHERE hash = $1 ORDER BY 1, 2 COLLATE \"C\"",
+                                   1, values);
+    size_t count = (size_t)db_rows(r);
+    struct parameter *rows = calloc(count ? count : 1, sizeof(*rows));
+    struct rules_set *set = NULL;
+
+    if (db_rows(near) != 1 || !count || !rows) {
+        snprintf(error, error_len, "rules set %s is not in the database%s%s", hash, db_error(db) ? ": " : "",
+                 db_error_text(db));
+        goto out;
+    }
+    for (size_t i = 0; i < count; i++)
+        rows[i] = (struct parameter){(int)db_int(r, (int)i, 0), (char *)db_text(r, (int)i, 1),
+                                     (char *)db_text(r, (int)i, 2), (char *)db_text(r, (int)i, 3),
+                                     strcmp(db_text(r, (int)i, 4), "t") == 0};
+    set = rules_from_parameters(
+        rows, count, (struct rules_near){(int)db_int(near, 0, 0), (int)db_int(near, 0, 1)}, error, error_len);
+out:
+    free(rows);
+    db_result_free(&near);
+    db_result_free(&r);
+    return set;
+}

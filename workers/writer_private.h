@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the writer share: writer_worker.c (thread, status, requests), writer_session.c
+ * (connection, lock, rebuild), writer_batch.c (one transaction, poison), writer_acts.c (operator's acts,
+ * clock, rules). Everything but `mutex` and what it guards belongs to the writer thread. */
+#pragma once
+
+#include <pthread.h>
+
+#include "workers/store.h"
+#include "workers/writer_worker.h"
+
+#define WRITER_BATCH_EVENTS 20000
+#define WRITER_STREAMS_MAX  256
+
+struct writer_stream {
+    struct store_stream at; /* committed position */
+    struct stream_status *status;
+    bool best_effort, reset_ordered;
+    uint64_t reset_us;
+    uint64_t dead_today;
+    char last_reason[160];
+};
+
+/* One transaction: events, or one of the operator's acts, or both none (alerts only). */
+struct writer_tx {
+    const struct store_item *items;
+    size_t count;
+    const char *act, *body;  /* local_log; NULL: none */
+    struct rules_set *rules; /* put in force */
+    int32_t today;           /* a day of the clock; INT32_MIN: none */
+    bool all;                /* every school is diffed (repair, rules) */
+    int accept;              /* index of the stream whose new position is taken; -1: none */
+    uint64_t accept_epoch, accept_next;
+    bool accept_resend;
+    int pause; /* index of the stream; -1: none */
+    bool paused;
+    const char *dead_state; /* new state of dead letters: retried, superseded, dropped; NULL: none */
+    uint32_t dead_stream;
+    uint64_t dead_epoch, dead_seq;
+    bool replay; /* items are inserted at their old positions: the ledger is built anew inside */
+};
+
+/* What becomes true with the open transaction's COMMIT. */
+struct writer_open {
+    struct changes changes;
+    struct writer_tx tx;
+    uint64_t token, operational_alerts;
+    struct ledger *ledger; /* tx.replay: the new one */
+    bool unresolved;       /* COMMIT sent, no answer */
+};
+
+struct writer {
+    struct writer_config config;
+    char conninfo[1024];
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct writer_status status;    /* guarded */
+    struct writer_request *request; /* guarded; NULL: none waits */
+    int request_result;             /* guarded */
+    bool request_done, stopping;    /* guarded */
+
+    struct db *db;
+    bool locked;
+    struct ledger *ledger;
+    struct results *results;
+    bool ledger_valid;
+    uint64_t settled;    /* transactions known to be committed */
+    char refusal[400];   /* why PostgreSQL refused the last data */
+    uint64_t generation; /* rebuilds: items taken before one are looked at again */
+    struct rules_set *wanted, *stored;
+    const struct rules_set *in_force;
+    struct store_shard shard;
+    struct writer_stream streams[WRITER_STREAMS_MAX];
+    size_t stream_count;
+    bool years[200]; /* 1900 + i: partitions made */
+    struct writer_open open;
+    struct event_batch *pending; /* taken, not yet applied */
+    struct event_batch *poison;  /* memory of events that PostgreSQL refused */
+    struct store_item *items;    /* WRITER_BATCH_EVENTS * 2 */
+    unsigned backoff_ms;
+    uint64_t operational_us; /* when alerts of streams were looked at last */
+};
+
+/* writer_worker.c */
+bool writer_is_stopping(struct writer *w);
+void writer_say(struct writer *w, enum writer_phase phase, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void writer_count(struct writer *w, uint64_t *counter, uint64_t by);
+void writer_publish_numbers(struct writer *w);
+
+/* writer_session.c */
+enum writer_outcome { OUTCOME_NONE, OUTCOME_COMMITTED, OUTCOME_ROLLED_BACK, OUTCOME_REBUILT };
+/* Connected, locked, positions believed, ledger valid; what became of an unresolved COMMIT. */
+int writer_make_ready(struct writer *w, enum writer_outcome *outcome) MUST_CHECK;
+void writer_disconnect(struct writer *w);
+void writer_back_off(struct writer *w, const char *why);
+int writer_build_ledger(struct writer *w, struct ledger **out, uint64_t *events) MUST_CHECK;
+void writer_order_reset(struct writer_stream *s);
+
+/* writer_batch.c */
+struct writer_tx writer_tx_none(void);
+/* One transaction, retried until its outcome is known. ERR_FENCE: the ledger was rebuilt, look at the input
+ * again; ERR_DB_DATA: refused; ERR_CLOSED: stopping; ERR_DB_CONFIG: refused for good. */
+int writer_transact(struct writer *w, const struct writer_tx *tx) MUST_CHECK;
+void writer_settle(struct writer *w);  /* the open transaction is committed */
+void writer_abandon(struct writer *w); /* the open transaction is rolled back */
+int writer_apply_pending(struct writer *w) MUST_CHECK;
+/* Alerts of streams that the receivers' state implies; appended to out. */
+int writer_stream_alerts(struct writer *w, struct changes *out) MUST_CHECK;
+
+/* writer_acts.c */
+int writer_first_acts(struct writer *w) MUST_CHECK; /* after a rebuild: differences, rules */
+int writer_step_clock(struct writer *w) MUST_CHECK;
+int writer_do_request(struct writer *w, struct writer_request *request) MUST_CHECK;

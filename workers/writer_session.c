@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The writer's session: connecting, the schema's version, the shard's lock, and what to believe of the ledger
+ * after a connection was lost. The ledger is rebuilt only when the database is not where it was left: another
+ * batch or token stands there (another daemon, a restored backup), or another server answers. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/clock.h"
+#include "daemon/log.h"
+#include "daemon/migrate.h"
+#include "workers/writer_private.h"
+
+#define BACK_OFF_FIRST_MS 100
+#define BACK_OFF_LAST_MS  5000
+
+void writer_disconnect(struct writer *w)
+{
+    db_close(&w->db);
+    w->locked = false;
+}
+
+/* Exponential with jitter, in short naps so that a stop is obeyed at once and the watchdog sees orderly
+ * waiting. */
+void writer_back_off(struct writer *w, const char *why)
+{
+    unsigned ms = w->backoff_ms ? w->backoff_ms : BACK_OFF_FIRST_MS;
+    uint64_t until;
+
+    writer_say(w, WRITER_BACKING_OFF,
+               "%s; trying again until it works, nothing is lost: feeds keep what is not committed", why);
+    writer_count(w, &w->status.retries, 1);
+    w->backoff_ms = ms * 2 > BACK_OFF_LAST_MS ? BACK_OFF_LAST_MS : ms * 2;
+    ms = ms / 2 + (unsigned)rand() % (ms / 2 + 1);
+    until = clock_monotonic_us() + ms * UINT64_C(1000);
+    if (!w->db || !db_is_connected(w->db))
+        writer_disconnect(w);
+    else
+        db_clear_error(w->db);
+    while (clock_monotonic_us() < until && !writer_is_stopping(w)) {
+        struct timespec nap = {0, 20000000};
+
+        nanosleep(&nap, NULL);
+    }
+}
+
+static int refuse(struct writer *w, const char *text)
+{
+    writer_say(w, WRITER_REFUSED, "%s", text);
+    return ERR_DB_CONFIG;
+}
+
+static int open_session(struct writer *w)
+{
+    char text[400];
+    int err;
+
+    if (w->db)
+        return db_error(w->db);
+    writer_say(w, WRITER_CONNECTING, "%s", "");
+    w->db = db_open(w->conninfo, "teldagd writer");
+    if (!w->db)
+        return ERR_NOMEM;
+    err = db_error(w->db);
+    if (!err)
+        err = migrate_check(w->db, text, sizeof(text));
+    else
+        snprintf(text, sizeof(text), "cannot connect to the database: %s", db_error_text(w->db));
+    if (err == ERR_DB_CONFIG)
+        return refuse(w, text);
+    if (!err)
+        err = db_run(w->db, "SET search_path = pg_catalog; SET jit = off; SET enable_bitmapscan = off");
+    return err;
+}
+
+/* Held by another session: wait, say who, take over when it falls free. The old session of a connection we
+ * lost holds it too, until the server has settled that session's last transaction: so after the lock its
+ * outcome is final. */
+static int take_lock(struct writer *w)
+{
+    while (!w->locked) {
+        struct timespec nap = {0, 200000000};
+        int pid, got = store_lock(w->db, w->shard.shard, &pid);
+
+        if (got < 0)
+            return got;
+        w->locked = got == 1;
+        if (w->locked)
+            break;
+        writer_say(w, WRITER_WAITING_LOCK,
+                   "another daemon (backend pid %d) writes shard %d; taking over when it ends", pid,
+                   w->shard.shard);
+        if (writer_is_stopping(w))
+            return ERR_CLOSED;
+        nanosleep(&nap, NULL);
+    }
+    return 0;
+}
+
+void writer_order_reset(struct writer_stream *s)
+{
+    stream_status_order_reset(s->status, s->at.epoch, s->at.next);
+    s->reset_ordered = true;
+    s->reset_us = clock_monotonic_us();
+}
+
+static int load_streams(struct writer *w)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < w->stream_count && !err; i++) {
+        struct writer_stream *s = &w->streams[i];
+        bool first = s->at.id == 0;
+
+        err = store_load_stream(w->db, &w->shard, &s->at, s->best_effort);
+        if (err)
+            break;
+        pthread_mutex_lock(&s->status->mutex);
+        s->status->stream_id = s->at.id;
+        s->status->paused = s->at.paused;
+        s->status->committed_epoch = s->at.epoch;
+        s->status->committed_next = s->at.next;
+        pthread_mutex_unlock(&s->status->mutex);
+        if (first)
+            writer_order_reset(s);
+    }
+    return err;
+}
+
+static int count_dead_letters(struct writer *w)
+{
+    struct db_result *r = db_query(w->db,
+                                   "SELECT stream_id, count(*) FROM teldag_data.dead_letter"
+                                   " WHERE (recorded_at AT TIME ZONE 'Europe/Brussels')::date = (now() AT "
+                                   "TIME ZONE 'Europe/Brussels')::date"
+                                   " GROUP BY 1",
+                                   0, NULL);
+
+    for (int i = 0; i < db_rows(r); i++)
+        for (size_t k = 0; k < w->stream_count; k++)
+            if (w->streams[k].at.id == (uint32_t)db_int(r, i, 0))
+                w->streams[k].dead_today = (uint64_t)db_int(r, i, 1);
+    db_result_free(&r);
+    return db_error(w->db);
+}
+
+/* The set the stored figures were computed under: ours when the hashes agree or nothing was computed yet. */
+static int choose_rules(struct writer *w)
+{
+    char error[300];
+
+    if (!w->shard.rules_hash[0] || strcmp(w->shard.rules_hash, rules_hash(w->wanted)) == 0) {
+        w->in_force = w->wanted;
+        return 0;
+    }
+    if (!w->stored || strcmp(rules_hash(w->stored), w->shard.rules_hash) != 0) {
+        rules_free(&w->stored);
+        w->stored = store_load_rules(w->db, w->shard.rules_hash, error, sizeof(error));
+        if (!w->stored && !db_error(w->db))
+            return refuse(w, error);
+    }
+    w->in_force = w->stored;
+    return w->stored ? 0 : db_error(w->db);
+}
+
+int writer_build_ledger(struct writer *w, struct ledger **out, uint64_t *events)
+{
+    struct ledger *ledger = ledger_new();
+    int err = ledger ? 0 : ERR_NOMEM;
+
+    *events = 0;
+    if (!err)
+        err = store_add_streams(w->db, ledger);
+    if (!err)
+        err = ledger_set_rules(ledger, w->in_force);
+    if (!err)
+        err = store_replay(w->db, ledger, events);
+    if (err)
+        ledger_free(&ledger);
+    *out = ledger;
+    return err;
+}
+
+static int rebuild(struct writer *w)
+{
+    uint64_t started = clock_monotonic_us(), events;
+    int err;
+
+    writer_say(w, WRITER_REBUILDING, "%s", "reading the logs back");
+    ledger_free(&w->ledger);
+    results_free(&w->results);
+    err = choose_rules(w);
+    if (!err)
+        err = db_run(w->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    if (!err)
+        err = writer_build_ledger(w, &w->ledger, &events);
+    if (!err && !(w->results = results_new()))
+        err = ERR_NOMEM;
+    if (!err)
+        err = store_load_results(w->db, w->results);
+    if (!err)
+        err = count_dead_letters(w);
+    db_rollback(w->db);
+    if (err)
+        return err;
+    w->ledger_valid = true;
+    w->generation++;
+    memset(w->years, 0, sizeof(w->years)); /* perhaps another database */
+    pthread_mutex_lock(&w->mutex);
+    w->status.rebuilds++;
+    w->status.rebuild_seconds = (double)(clock_monotonic_us() - started) / 1e6;
+    pthread_mutex_unlock(&w->mutex);
+    log_notice("writer: ledger rebuilt from %" PRIu64 " log rows in %.2f s", events,
+               (double)(clock_monotonic_us() - started) / 1e6);
+    return 0;
+}
+
+/* What became of the transaction whose COMMIT got no answer: its batch number and random token say it. */
+static enum writer_outcome resolve(struct writer *w, const struct store_shard *now)
+{
+    bool same_server = strcmp(now->system_id, w->shard.system_id) == 0;
+
+    if (w->open.unresolved && now->batch == w->shard.batch + 1 && now->token == w->open.token) {
+        writer_settle(w);
+        return OUTCOME_COMMITTED;
+    }
+    if (w->open.unresolved)
+        writer_abandon(w);
+    return now->batch == w->shard.batch && now->token == w->shard.token && same_server ? OUTCOME_ROLLED_BACK
+                                                                                       : OUTCOME_REBUILT;
+}
+
+int writer_make_ready(struct writer *w, enum writer_outcome *outcome)
+{
+    struct store_shard now = w->shard;
+    bool known = w->ledger_valid;
+    int err;
+
+    *outcome = OUTCOME_NONE;
+    if (w->db && w->locked && w->ledger_valid && !db_error(w->db))
+        return 0;
+    err = open_session(w);
+    if (!err)
+        err = take_lock(w);
+    if (!err)
+        err = store_load_shard(w->db, &now);
+    if (err)
+        return err;
+    *outcome = known ? resolve(w, &now) : OUTCOME_REBUILT;
+    if (!known && w->open.unresolved)
+        writer_abandon(w);
+    if (*outcome == OUTCOME_REBUILT)
+        w->ledger_valid = false;
+    w->shard = now;
+    err = load_streams(w);
+    if (!err && *outcome == OUTCOME_REBUILT)
+        err = rebuild(w);
+    if (err) {
+        /* A half-read session is not believed: begin again, and then rebuild if that was due. */
+        if (err == ERR_DB_DATA || err == ERR_INVALID)
+            return refuse(w, db_error(w->db) ? db_error_text(w->db)
+                                             : "the logs hold a row that is no event of this version");
+        return err;
+    }
+    w->backoff_ms = 0;
+    writer_publish_numbers(w);
+    return 0;
+}

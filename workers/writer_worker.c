@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The writer thread: its loop, what it tells others, and the operator's requests it takes between batches.
+ * Decides only the order of work in a turn; the transactions are in writer_batch.c. */
+#include "workers/writer_worker.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/clock.h"
+#include "daemon/log.h"
+#include "workers/writer_private.h"
+
+#define TURN_MS        250
+#define OPERATIONAL_US 1000000
+
+const char *const writer_phase_names[] = {
+    "connecting", "waiting for the lock", "rebuilding", "running", "backing off", "refused", "stopped", NULL};
+
+bool writer_is_stopping(struct writer *w)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&w->mutex);
+    stopping = w->stopping;
+    w->status.progress++;
+    pthread_mutex_unlock(&w->mutex);
+    return stopping;
+}
+
+void writer_say(struct writer *w, enum writer_phase phase, const char *format, ...)
+{
+    char text[sizeof(w->status.message)];
+    bool news;
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    pthread_mutex_lock(&w->mutex);
+    news = w->status.phase != phase || strcmp(w->status.message, text) != 0;
+    w->status.phase = phase;
+    memcpy(w->status.message, text, sizeof(text));
+    w->status.progress++;
+    pthread_mutex_unlock(&w->mutex);
+    if (!news)
+        return; /* said once, where it is decided */
+    if (phase == WRITER_REFUSED)
+        log_error("writer: %s", text);
+    else if (phase == WRITER_BACKING_OFF)
+        log_warning("writer: %s", text);
+    else
+        log_notice("writer: %s%s%s", writer_phase_names[phase], *text ? ": " : "", text);
+}
+
+void writer_count(struct writer *w, uint64_t *counter, uint64_t by)
+{
+    pthread_mutex_lock(&w->mutex);
+    *counter += by;
+    pthread_mutex_unlock(&w->mutex);
+}
+
+void writer_publish_numbers(struct writer *w)
+{
+    struct ledger_numbers n = w->ledger ? ledger_numbers(w->ledger) : (struct ledger_numbers){0};
+    uint64_t alerts[ALERT_KIND_COUNT][3] = {{0}};
+
+    if (w->results)
+        results_alert_numbers(w->results, alerts);
+    pthread_mutex_lock(&w->mutex);
+    w->status.alert_seq = w->shard.alert_seq;
+    w->status.alert_epoch = w->shard.alert_epoch;
+    w->status.today = w->shard.today;
+    snprintf(w->status.rules_hash, sizeof(w->status.rules_hash), "%s", w->shard.rules_hash);
+    w->status.registrations = n.registrations;
+    w->status.live = n.live;
+    w->status.unmatched = n.unmatched;
+    w->status.schools = n.schools;
+    w->status.ledger_bytes = n.bytes;
+    memcpy(w->status.alerts, alerts, sizeof(alerts));
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static void answer_request(struct writer *w, int result)
+{
+    pthread_mutex_lock(&w->mutex);
+    w->request_result = result;
+    w->request_done = true;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static struct writer_request *waiting_request(struct writer *w)
+{
+    struct writer_request *request;
+
+    pthread_mutex_lock(&w->mutex);
+    request = w->request_done ? NULL : w->request;
+    pthread_mutex_unlock(&w->mutex);
+    return request;
+}
+
+/* Streams' own troubles change without any event: looked at each second. */
+static int write_stream_alerts(struct writer *w)
+{
+    struct writer_tx tx = writer_tx_none();
+    struct changes c;
+    uint64_t now = clock_monotonic_us();
+    int err;
+
+    if (now - w->operational_us < OPERATIONAL_US)
+        return 0;
+    w->operational_us = now;
+    changes_init(&c);
+    err = writer_stream_alerts(w, &c);
+    if (!err && c.alert_count)
+        err = writer_transact(w, &tx);
+    changes_fini(&c);
+    return err;
+}
+
+static void append_pending(struct writer *w, struct event_batch *batches)
+{
+    struct event_batch **end = &w->pending;
+
+    while (*end)
+        end = &(*end)->next;
+    *end = batches;
+}
+
+/* One turn: the clock, the operator, the streams' state, then whatever waits. */
+static int turn(struct writer *w)
+{
+    struct writer_request *request;
+    int err = writer_step_clock(w);
+
+    if (!err && (request = waiting_request(w))) {
+        err = writer_do_request(w, request);
+        answer_request(w, err);
+        err = err == ERR_FENCE || err == ERR_CLOSED || err == ERR_DB_CONFIG ? err : 0;
+    }
+    if (!err)
+        err = write_stream_alerts(w);
+    if (!err && !w->pending)
+        append_pending(w, inbox_take(w->config.inbox, WRITER_BATCH_EVENTS, TURN_MS));
+    if (!err && w->pending)
+        err = writer_apply_pending(w);
+    return err;
+}
+
+static bool is_finished(struct writer *w)
+{
+    return writer_is_stopping(w) && !w->pending && inbox_is_drained(w->config.inbox);
+}
+
+/* Requests must not wait for a database that is away. */
+static void refuse_request(struct writer *w)
+{
+    struct writer_request *request = waiting_request(w);
+
+    if (!request)
+        return;
+    pthread_mutex_lock(&w->mutex);
+    snprintf(request->answer, sizeof(request->answer), "the writer is %s: %.400s",
+             writer_phase_names[w->status.phase], w->status.message);
+    pthread_mutex_unlock(&w->mutex);
+    answer_request(w, ERR_AGAIN);
+}
+
+static void *run(void *context)
+{
+    struct writer *w = context;
+
+    while (!is_finished(w)) {
+        enum writer_outcome outcome;
+        int err = writer_make_ready(w, &outcome);
+
+        if (!err && outcome == OUTCOME_REBUILT)
+            err = writer_first_acts(w);
+        if (!err) {
+            writer_say(w, WRITER_RUNNING, "%s", "");
+            err = turn(w);
+        }
+        if (err == ERR_DB_CONFIG || err == ERR_CLOSED)
+            break;
+        if (err && err != ERR_FENCE) {
+            refuse_request(w);
+            if (writer_is_stopping(w))
+                break; /* nothing is lost: what is not committed is fetched again */
+            writer_back_off(w, w->db && db_error(w->db) ? db_error_text(w->db) : err_text(err));
+        }
+    }
+    writer_disconnect(w);
+    pthread_mutex_lock(&w->mutex);
+    if (w->status.phase != WRITER_REFUSED)
+        w->status.phase = WRITER_STOPPED;
+    pthread_mutex_unlock(&w->mutex);
+    refuse_request(w); /* after the phase: nobody can post another one now */
+    return NULL;
+}
+
+static int init_streams(struct writer *w)
+{
+    for (size_t i = 0; w->config.streams[i]; i++) {
+        struct writer_stream *s = &w->streams[i];
+
+        if (i == WRITER_STREAMS_MAX)
+            return ERR_RANGE;
+        s->status = w->config.streams[i];
+        s->best_effort = s->status->best_effort;
+        snprintf(s->at.name, sizeof(s->at.name), "%s", s->status->name);
+        w->stream_count = i + 1;
+    }
+    return 0;
+}
+
+struct writer *writer_start(const struct writer_config *config)
+{
+    struct writer *w = calloc(1, sizeof(*w));
+
+    if (!w)
+        return NULL;
+    w->config = *config;
+    snprintf(w->conninfo, sizeof(w->conninfo), "%s", config->conninfo);
+    w->config.conninfo = w->conninfo;
+    w->wanted = config->rules;
+    w->shard = (struct store_shard){.shard = config->shard, .shards = config->shards, .today = INT32_MIN};
+    w->items = calloc(2 * WRITER_BATCH_EVENTS, sizeof(*w->items));
+    w->poison = event_batch_new();
+    changes_init(&w->open.changes);
+    pthread_mutex_init(&w->mutex, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    if (!w->items || !w->poison || init_streams(w) || pthread_create(&w->thread, NULL, run, w)) {
+        free(w->items);
+        event_batch_free(&w->poison);
+        free(w);
+        return NULL;
+    }
+    return w;
+}
+
+void writer_stop(struct writer *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    w->stopping = true;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->mutex);
+    inbox_close(w->config.inbox);
+}
+
+void writer_join(struct writer **pw)
+{
+    struct writer *w = *pw;
+
+    if (!w)
+        return;
+    *pw = NULL;
+    pthread_join(w->thread, NULL);
+    for (struct event_batch *next; w->pending; w->pending = next) {
+        next = w->pending->next;
+        event_batch_free(&w->pending);
+    }
+    ledger_free(&w->open.ledger);
+    ledger_free(&w->ledger);
+    results_free(&w->results);
+    rules_free(&w->stored);
+    rules_free(&w->wanted);
+    changes_fini(&w->open.changes);
+    event_batch_free(&w->poison);
+    free(w->items);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->mutex);
+    free(w);
+}
+
+void writer_read_status(struct writer *w, struct writer_status *out)
+{
+    pthread_mutex_lock(&w->mutex);
+    *out = w->status;
+    pthread_mutex_unlock(&w->mutex);
+}
+
+int writer_request(struct writer *w, struct writer_request *request, int timeout_ms)
+{
+    struct timespec until;
+    int err = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    request->answer[0] = '\0';
+    pthread_mutex_lock(&w->mutex);
+    while (w->request && !err)
+        err = pthread_cond_timedwait(&w->changed, &w->mutex, &until);
+    if (err || w->status.phase == WRITER_STOPPED || w->status.phase == WRITER_REFUSED) {
+        snprintf(request->answer, sizeof(request->answer), "the writer is %s",
+                 err ? "busy" : writer_phase_names[w->status.phase]);
+        pthread_mutex_unlock(&w->mutex);
+        return ERR_AGAIN;
+    }
+    w->request = request;
+    w->request_done = false;
+    inbox_wake(w->config.inbox);
+    /* The request lives on this stack: it is waited for to the end, however long the act takes. */
+    while (!w->request_done)
+        pthread_cond_wait(&w->changed, &w->mutex);
+    err = w->request_result;
+    w->request = NULL;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->mutex);
+    return err;
+}
