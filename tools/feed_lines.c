@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The way of bytes into lines. A line is gathered whole in a buffer of 1 MiB and a bit (most lie whole in the
+ * caller's bytes and are not copied there); once it outgrows that, only its length and digest go on. Decides
+ * which bytes are a line; must not know sequences or files. */
+#include "tools/feed_lines.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/wire.h"
+
+#define LINE_BYTES  (WIRE_EVENT_MAX + 1) /* with the CR that may end it */
+#define HEAD_BYTES  1024                 /* of an oversize line, in the notice */
+#define HEAD_LOOKED 1536 /* scrubbed before the cut, so that a number across it is seen whole */
+#define ARENA_BYTES (FEED_BATCH_BYTES + 3 * (size_t)LINE_BYTES + 64)
+
+struct feed_lines {
+    const struct pseudonym_key *key;
+    struct journal_line batch[FEED_BATCH_LINES];
+    size_t count;
+    char *arena; /* the lines of the batch */
+    size_t used;
+    char *line; /* the line begun */
+    size_t len;
+    bool oversize; /* line holds its beginning; digest and length go on */
+    uint64_t length;
+    crypto_hash_sha256_state digest;
+};
+
+struct feed_lines *feed_lines_new(const struct pseudonym_key *key)
+{
+    struct feed_lines *l = calloc(1, sizeof *l);
+    if (!l || sodium_init() < 0) {
+        free(l);
+        return NULL;
+    }
+    l->key = key;
+    l->arena = malloc(ARENA_BYTES);
+    l->line = malloc(LINE_BYTES);
+    if (!l->arena || !l->line)
+        feed_lines_free(&l);
+    return l;
+}
+
+void feed_lines_free(struct feed_lines **lines)
+{
+    if (!*lines)
+        return;
+    free((*lines)->arena);
+    free((*lines)->line);
+    free(*lines);
+    *lines = NULL;
+}
+
+bool feed_lines_full(const struct feed_lines *l)
+{
+    return l->count == FEED_BATCH_LINES || l->used >= FEED_BATCH_BYTES;
+}
+
+const struct journal_line *feed_lines_batch(const struct feed_lines *l, size_t *count)
+{
+    *count = l->count;
+    return l->batch;
+}
+
+void feed_lines_clear(struct feed_lines *l)
+{
+    l->count = 0;
+    l->used = 0;
+}
+
+static void push_line(struct feed_lines *l, size_t len)
+{
+    l->batch[l->count].data = l->arena + l->used;
+    l->batch[l->count].len = len;
+    l->count++;
+    l->used += len;
+}
+
+/* Length of the well-formed UTF-8 character at p, 0 if there is none. */
+static size_t utf8_length(const uint8_t *p, size_t len)
+{
+    size_t n = p[0] < 0x80                   ? 1
+               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+               : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                             : 0;
+    if (n == 0 || n > len)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+        (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+/* The inside of a JSON string; what is not UTF-8 becomes U+FFFD. At most 6 bytes for each one. */
+static size_t escape_json(const char *in, size_t len, char *out)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_length((const uint8_t *)in + i, len - i);
+        if (n == 0) {
+            memcpy(out + used, "\xef\xbf\xbd", 3);
+            used += 3;
+            i++;
+        } else if (n == 1 && ((uint8_t)in[i] < 0x20 || in[i] == '"' || in[i] == '\\')) {
+            used += (size_t)sprintf(out + used, "\\u%04x", (unsigned)in[i++]);
+        } else {
+            memcpy(out + used, in + i, n);
+            used += n;
+            i += n;
+        }
+    }
+    return used;
+}
+
+/* Stands in the journal for a line over 1 MiB; the daemon dead-letters it as too large. */
+static void push_notice(struct feed_lines *l, uint64_t length, const uint8_t sha256[32], char *head,
+                        size_t head_len)
+{
+    char hex[65], *out = l->arena + l->used;
+    size_t used;
+    /* The last bytes may be the beginning of a number that was cut; however it is spelled, it is gone with 32
+     * of them. */
+    head_len = pseudonym_scrub(head, head_len);
+    head_len -= head_len < 32 ? head_len : 32;
+    if (head_len > HEAD_BYTES)
+        head_len = HEAD_BYTES;
+    sodium_bin2hex(hex, sizeof hex, sha256, 32);
+    used = (size_t)sprintf(out, "{\"teldagd_oversize\":{\"length\":%llu,\"sha256\":\"%s\",\"head\":\"",
+                           (unsigned long long)length, hex);
+    used += escape_json(head, head_len, out + used);
+    memcpy(out + used, "\"}}", 3);
+    push_line(l, used + 3);
+}
+
+/* A whole line of at most 1 MiB (CR dropped). Pseudonyms may make it longer than that. */
+static void push_whole(struct feed_lines *l, const char *line, size_t len)
+{
+    size_t safe;
+    if (len > 0 && line[len - 1] == '\r')
+        len--;
+    if (len == 0)
+        return;
+    if (len <= WIRE_EVENT_MAX) {
+        safe = pseudonym_line(l->key, line, len, l->arena + l->used);
+        if (safe <= WIRE_EVENT_MAX) {
+            push_line(l, safe);
+            return;
+        }
+    }
+    uint8_t sha256[32];
+    char head[HEAD_LOOKED];
+    crypto_hash_sha256(sha256, (const unsigned char *)line, len);
+    memcpy(head, line, sizeof head);
+    push_notice(l, len, sha256, head, sizeof head);
+}
+
+/* Adds to the line begun; past its room only length and digest grow. */
+static void extend_line(struct feed_lines *l, const char *bytes, size_t len)
+{
+    if (!l->oversize && l->len + len <= LINE_BYTES) {
+        memcpy(l->line + l->len, bytes, len);
+        l->len += len;
+        return;
+    }
+    if (!l->oversize) {
+        l->oversize = true;
+        l->length = l->len;
+        crypto_hash_sha256_init(&l->digest);
+        crypto_hash_sha256_update(&l->digest, (const unsigned char *)l->line, l->len);
+        while (l->len < HEAD_LOOKED && len > 0) { /* can only be when one piece is longer than all room */
+            l->line[l->len++] = *bytes;
+            crypto_hash_sha256_update(&l->digest, (const unsigned char *)bytes++, 1);
+            l->length++;
+            len--;
+        }
+    }
+    crypto_hash_sha256_update(&l->digest, (const unsigned char *)bytes, len);
+    l->length += len;
+}
+
+static void end_line(struct feed_lines *l)
+{
+    if (l->oversize) {
+        uint8_t sha256[32];
+        crypto_hash_sha256_final(&l->digest, sha256);
+        push_notice(l, l->length, sha256, l->line, HEAD_LOOKED);
+    } else {
+        push_whole(l, l->line, l->len);
+    }
+    l->oversize = false;
+    l->len = 0;
+}
+
+size_t feed_lines_add(struct feed_lines *l, const char *bytes, size_t len)
+{
+    size_t taken = 0;
+    while (taken < len && !feed_lines_full(l)) {
+        const char *newline = memchr(bytes + taken, '\n', len - taken);
+        size_t piece = newline ? (size_t)(newline - bytes) - taken : len - taken;
+        if (newline && l->len == 0 && !l->oversize && piece <= LINE_BYTES) {
+            push_whole(l, bytes + taken, piece);
+        } else {
+            extend_line(l, bytes + taken, piece);
+            if (newline)
+                end_line(l);
+        }
+        taken += piece + (newline != NULL);
+    }
+    return taken;
+}
+
+/* Braces and brackets outside strings open and close to nothing exactly at the last byte, and it begins with
+ * a brace. */
+static bool is_whole_object(const char *s, size_t len)
+{
+    int64_t depth = 0;
+    bool quoted = false;
+    while (len > 0 && (s[len - 1] == ' ' || s[len - 1] == '\t' || s[len - 1] == '\r'))
+        len--;
+    if (len == 0 || s[0] != '{')
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (quoted && s[i] == '\\') {
+            i++;
+        } else if (s[i] == '"') {
+            quoted = !quoted;
+        } else if (!quoted && (s[i] == '{' || s[i] == '[')) {
+            depth++;
+        } else if (!quoted && (s[i] == '}' || s[i] == ']') && --depth == 0) {
+            return i + 1 == len;
+        }
+    }
+    return false;
+}
+
+uint64_t feed_lines_end(struct feed_lines *l)
+{
+    uint64_t left = l->oversize ? l->length : l->len;
+    if (!l->oversize && is_whole_object(l->line, l->len)) {
+        end_line(l);
+        return 0;
+    }
+    l->oversize = false;
+    l->len = 0;
+    return left;
+}

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The commands `trim` (forget old lines) and `dump` (print lines). */
+#pragma once
+
+int feed_trim_main(int argc, char **argv);
+int feed_dump_main(int argc, char **argv);
