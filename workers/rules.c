@@ -304,7 +304,7 @@ static int check_names(const struct parameter *rows, size_t count, struct failur
         if (i < count && rows[i].year == first->year && strcmp(rows[i].name, expected) == 0)
             continue;
         if (i < count && find_spec(rows[i].name) < 0)
-            fail(f, "rules of %s: %s: unknown parameter; did you mean %s?", year, rows[i].name,
+            fail(f, "rules of %s: %s: unknown parameter; did you mean %s", year, rows[i].name,
                  nearest_name(rows[i].name));
         else if (i > 0 && i < count && compare_rows(&rows[i - 1], &rows[i]) == 0)
             fail(f, "rules of %s: %s stands there twice", year, rows[i].name);
