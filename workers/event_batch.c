@@ -115,61 +115,14 @@ int batch_add_text(struct event_batch *batch, const char *bytes, size_t len, str
     return 0;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Writes digits and separators that JSON allows to be escaped (\u0030, \/) as themselves, so that no national
- * number hides from the scrubbing behind its spelling. The meaning of valid JSON stays. In place; returns the
- * new length. */
-static size_t unescape_digits(char *s, size_t len)
-{
-    char *first = memchr(s, '\\', len);
-    if (!first)
-        return len;
-    size_t out = (size_t)(first - s);
-    for (size_t i = out; i < len;) {
-        if (s[i] != '\\' || i + 1 >= len) {
-            s[out++] = s[i++];
-        } else if (s[i + 1] == '/') {
-            s[out++] = '/';
-            i += 2;
-        } else if (s[i + 1] == 'u' && i + 5 < len && s[i + 2] == '0' && s[i + 3] == '0') {
-            int high = hex_value(s[i + 4]), low = hex_value(s[i + 5]);
-            int c = high < 0 || low < 0 ? 0 : high * 16 + low;
-            if (c >= ' ' && c < 0x7f && c != '"' && c != '\\') {
-                s[out++] = (char)c;
-                i += 6;
-            } else {
-                memmove(s + out, s + i, 2);
-                out += 2;
-                i += 2;
-            }
-        } else { /* any other escape, a backslash included: both bytes as they are */
-            memmove(s + out, s + i, 2);
-            out += 2;
-            i += 2;
-        }
-    }
-    return out;
-}
-
 /* Copies bytes to the arena's end and scrubs them there. */
-static int add_scrubbed(struct event_batch *batch, const char *bytes, size_t len, scrub_fn scrub, bool json,
+static int add_scrubbed(struct event_batch *batch, const char *bytes, size_t len, scrub_fn scrub,
                         struct text *out)
 {
     int err = batch_add_text(batch, bytes, len, out);
     if (err || !len)
         return err;
-    char *copy = batch->arena + out->offset;
-    size_t left = json ? unescape_digits(copy, len) : len;
-    if (scrub)
-        left = scrub(copy, left);
+    size_t left = scrub ? scrub(batch->arena + out->offset, len) : len;
     assert(left <= len);
     if (left > WIRE_EVENT_MAX) /* only now: a cut through a number would hide it from the scrubbing */
         left = WIRE_EVENT_MAX;
@@ -186,9 +139,9 @@ int event_append_dead(struct event_batch *batch, const char *reason, const char 
     if (!e)
         return ERR_NOMEM;
     e->type = EVENT_DEAD;
-    int err = add_scrubbed(batch, reason, strlen(reason), scrub, false, &e->reason);
+    int err = add_scrubbed(batch, reason, strlen(reason), scrub, &e->reason);
     if (!err)
-        err = add_scrubbed(batch, raw, len, scrub, true, &e->raw);
+        err = add_scrubbed(batch, raw, len, scrub, &e->raw);
     if (err) {
         event_drop(batch, arena_len);
         return err;
