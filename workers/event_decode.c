@@ -571,7 +571,7 @@ static int check_subject(struct event_decoder *d, const struct event_batch *b, c
 /* What the feeder journalled in place of a line that was too large. */
 static int refuse_oversize(struct event_decoder *d, const struct json_token *object)
 {
-    static const struct json_span names[2] = {ATTR("bytes"), ATTR("sha256")};
+    static const struct json_span names[2] = {ATTR("length"), ATTR("sha256")};
     const struct json_token *found[2];
     uint8_t digest[2][16];
     struct decimal bytes;

@@ -245,7 +245,7 @@ static const struct bad bads[] = {
     {"subject as number", HEAD("school.withdraw.v1") "\"subject\":1234,\"data\":{\"school_id\":\"1234\"}}",
      "subject: must be text, is 1234"},
     {"oversize stand-in",
-     "{\"teldagd_oversize\":{\"bytes\":2097152,\"sha256\":\"" PUPIL PUPIL "\",\"head\":\"x\"}}",
+     "{\"teldagd_oversize\":{\"length\":2097152,\"sha256\":\"" PUPIL PUPIL "\",\"head\":\"x\"}}",
      "too large: 2097152 bytes, sha256 " PUPIL PUPIL},
     {"oversize stand-in without its numbers", "{\"teldagd_oversize\":{}}", "too large"},
     {"nested 17 deep", "{\"a\":" NEST8 NEST8 UNNEST8 UNNEST8 "}", "nested deeper than 16"},
