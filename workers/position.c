@@ -388,9 +388,12 @@ static bool is_fetch_wanted(const struct position *p)
 /* A range is asked for at most once a period; another range at once, unless we are backing off. */
 static uint64_t fetch_due_us(const struct position *p)
 {
+    /* Epoch 0 is whichever the publisher has, so it may be the same range. */
+    const bool same_epoch = p->asked_epoch == p->epoch || p->asked_epoch == 0 || p->epoch == 0;
+
     if (!p->asked_fetch)
         return 0;
-    if (p->failures == 0 && (p->asked_from != p->next || p->asked_epoch != p->epoch))
+    if (p->failures == 0 && (p->asked_from != p->next || !same_epoch))
         return 0;
     return p->asked_us + back_off_us(p);
 }
