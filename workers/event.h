@@ -142,6 +142,7 @@ struct event {
 struct event_batch {
     uint32_t stream_id;
     uint64_t epoch, first_seq;
+    uint64_t order_generation; /* the writer's order (stream_status.h) it was received under; an older one is stale */
     int64_t received_us;
     struct event *events;
     uint32_t count, capacity;

@@ -64,6 +64,7 @@ static struct event_batch *new_batch(struct receiver *r, uint64_t first_seq)
     batch->stream_id = r->stream_id;
     batch->epoch = r->position.epoch;
     batch->first_seq = first_seq;
+    batch->order_generation = r->order_generation;
     batch->received_us = clock_realtime_us();
     return batch;
 }
