@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of teldagctl share: the command line, a connection to the database, a question to the
+ * daemon, and printing. Each command is one function that returns an exit code of sysexits.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "daemon/config.h"
+#include "daemon/db.h"
+#include "daemon/json.h"
+
+struct ctl {
+    const char *config_path;
+    struct config *config;
+    bool json;
+    int argc; /* what follows the command's name */
+    char **argv;
+};
+
+/* Options of a command: "--after" with a value, or a flag. Taken out of argv; ctl_rest() is what is left. */
+bool ctl_flag(struct ctl *ctl, const char *name);
+const char *ctl_option(struct ctl *ctl, const char *name); /* NULL: not given; "" when the value is missing */
+int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2))); /* 64 */
+int ctl_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ctl_database.c: NULL after a message; *code says 69 or 78. */
+struct db *ctl_connect(struct ctl *ctl, const char *conninfo, int *code);
+/* Prints a query's rows: aligned columns, or with --json an array of objects. title NULL: none. Rows, or -1.
+ */
+int ctl_print_query(struct ctl *ctl, struct db *db, const char *title, const char *sql, int count,
+                    const char *const *values);
+int ctl_database_error(struct db *db); /* says it; exit code */
+bool ctl_is_school(const char *text);  /* 1-9 digits */
+
+/* ctl_ask.c: one request to the daemon; NULL after a message. */
+struct json_value *ctl_ask(struct ctl *ctl, const char *request, int *code, bool quiet);
+
+int ctl_status(struct ctl *ctl);
+int ctl_streams(struct ctl *ctl);
+int ctl_stream(struct ctl *ctl);
+int ctl_reload(struct ctl *ctl);
+int ctl_wait(struct ctl *ctl);
+int ctl_dead_letter(struct ctl *ctl);
+int ctl_school(struct ctl *ctl);
+int ctl_explain(struct ctl *ctl);
+int ctl_alerts(struct ctl *ctl);
+int ctl_follow(struct ctl *ctl, const char *after, const char *kind, const char *school);
+int ctl_verify(struct ctl *ctl);
+int ctl_migrate(struct ctl *ctl);

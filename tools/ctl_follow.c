@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * teldagctl alerts --follow: a subscriber of the alert stream that drops what it has seen and fetches what it
+ * missed, so that each alert is printed once and in order, whichever side crashes. The same position machine
+ * as the daemon's receivers decides; here are only its sockets and the printing. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "daemon/bus.h"
+#include "daemon/clock.h"
+#include "tools/ctl.h"
+#include "workers/position.h"
+
+#define ROOM 100000 /* events: printing is the only queue */
+
+struct follower {
+    struct ctl *ctl;
+    const char *kind, *school;
+    char stream[WIRE_NAME_MAX + 1];
+    struct bus *bus;
+    struct bus_socket *sub, *dealer;
+    struct position position;
+    bool from_now; /* no --after: begin at the head of the first answer */
+    bool output_closed;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal_number)
+{
+    (void)signal_number;
+    stopped = 1;
+}
+
+static void print_alert(struct follower *f, const char *line, size_t len)
+{
+    char error[100], *copy = strndup(line, len);
+    struct json_value *event = copy ? json_parse(copy, error, sizeof(error)) : NULL;
+    const struct json_value *a = event ? json_get(event, "data") : NULL;
+    const char *kind = json_string(json_get(a, "kind"), ""),
+               *school = json_string(json_get(a, "school_id"), "");
+
+    if (a && (!f->kind || strcmp(kind, f->kind) == 0) && (!f->school || strcmp(school, f->school) == 0)) {
+        if (f->ctl->json)
+            printf("%s\n", copy);
+        else
+            printf("%" PRId64 " %.19s %s %s %s: %s\n", json_int(json_get(a, "seq"), 0),
+                   json_string(json_get(event, "time"), ""), json_string(json_get(a, "severity"), ""),
+                   json_string(json_get(a, "state"), ""), kind, json_string(json_get(a, "summary"), ""));
+    }
+    if (fflush(stdout) != 0)
+        f->output_closed = true;
+    json_free(&event);
+    free(copy);
+}
+
+static void print_records(struct follower *f, const struct bus_frame *payload, uint32_t skip)
+{
+    const char *p = payload->data, *end = p + payload->len;
+
+    while (p < end) {
+        const char *newline = memchr(p, '\n', (size_t)(end - p));
+        size_t len = newline ? (size_t)(newline - p) : (size_t)(end - p);
+
+        if (skip)
+            skip--;
+        else
+            print_alert(f, p, len);
+        p += len + 1;
+    }
+}
+
+static void take_records(struct follower *f, const struct wire_header *h, const struct bus_frame *payload,
+                         bool live)
+{
+    int lines = wire_count_lines(payload->data, payload->len);
+    struct position_delivery d = position_records(&f->position, h, lines, live, ROOM, clock_monotonic_us());
+
+    if (d.action == POSITION_DELIVER)
+        print_records(f, payload, d.skip);
+}
+
+static void take_head(struct follower *f, const struct wire_header *h, bool live)
+{
+    if (f->from_now) { /* what was before is not asked for */
+        f->from_now = false;
+        position_reset(&f->position, h->epoch, h->first_seq, clock_monotonic_us());
+    }
+    position_head(&f->position, h, live, clock_monotonic_us());
+}
+
+static void take(struct follower *f, const struct bus_message *m, bool live)
+{
+    uint64_t now = clock_monotonic_us();
+    struct wire_header h;
+    bool ours;
+
+    if (m->count < 2 || m->count > 3) {
+        position_damage(&f->position, live, now);
+        return;
+    }
+    ours = wire_topic_is(m->frame[0].data, m->frame[0].len, f->stream);
+    if (!live && !ours && wire_verb_parse(m->frame[0].data, m->frame[0].len) == WIRE_ERROR) {
+        position_error(&f->position, now);
+        return;
+    }
+    if (live && !ours)
+        return;
+    if (wire_decode_header(m->frame[1].data, m->frame[1].len, &h)) {
+        position_damage(&f->position, live, now);
+        return;
+    }
+    if (!ours && wire_verb_parse(m->frame[0].data, m->frame[0].len) == WIRE_GONE)
+        position_gone(&f->position, &h, now);
+    else if (!ours)
+        position_other_epoch(&f->position, &h, now);
+    else if (h.kind == WIRE_RECORDS && m->count == 3 && !f->from_now)
+        take_records(f, &h, &m->frame[2], live);
+    else if (h.kind == WIRE_HEAD)
+        take_head(f, &h, live);
+}
+
+static void drain(struct follower *f, struct bus_socket *s, bool live)
+{
+    struct bus_message m;
+
+    bus_message_init(&m);
+    while (!stopped && bus_receive(s, &m) == 0)
+        take(f, &m, live);
+    bus_message_clear(&m);
+}
+
+static void ask(struct follower *f)
+{
+    struct position_ask a = position_tick(&f->position, ROOM, clock_monotonic_us());
+    uint8_t header[WIRE_HEADER_BYTES], most[4];
+    const char *verb = wire_verb_name(a.request == POSITION_ASK_HELLO ? WIRE_HELLO : WIRE_FETCH);
+    struct bus_frame frames[] = {
+        {verb, strlen(verb)}, {f->stream, strlen(f->stream)}, {header, sizeof(header)}, {most, sizeof(most)}};
+
+    if (a.request == POSITION_ASK_NOTHING)
+        return;
+    wire_encode_header(&a.header, header);
+    wire_encode_u32(a.max_events, most);
+    if (bus_send(f->dealer, frames, a.request == POSITION_ASK_HELLO ? 3 : 4))
+        return; /* no peer now: the machine asks again */
+}
+
+static int loop(struct follower *f)
+{
+    while (!stopped && !f->output_closed) {
+        struct bus_poll items[] = {{.socket = f->sub}, {.socket = f->dealer}};
+        uint64_t sleep_us = position_sleep(&f->position, clock_monotonic_us());
+        int err;
+
+        ask(f);
+        err = bus_poll(items, 2, sleep_us > 500000 ? 500 : (int)(sleep_us / 1000) + 1);
+        if (err && err != ERR_AGAIN)
+            return ctl_fail(EX_SOFTWARE, "%s", bus_error());
+        drain(f, f->dealer, false);
+        drain(f, f->sub, true);
+        if (f->position.mode == POSITION_STOPPED)
+            return ctl_fail(
+                EX_DATAERR,
+                f->position.reason == POSITION_GONE
+                    ? "the alert log begins after the asked sequence: follow again with --after %" PRIu64
+                    : "the alert log is another one now (the database was replaced): read `teldagctl "
+                      "alerts`, then follow again"
+                      " (stopped before sequence %" PRIu64 ")",
+                f->position.reason == POSITION_GONE ? f->position.first_kept - 1 : f->position.next);
+    }
+    return EX_OK;
+}
+
+static int open_sockets(struct follower *f)
+{
+    int err;
+
+    f->bus = bus_new();
+    f->sub = f->bus ? bus_socket_new(f->bus, BUS_SUB) : NULL;
+    f->dealer = f->bus ? bus_socket_new(f->bus, BUS_DEALER) : NULL;
+    if (!f->sub || !f->dealer)
+        return ERR_IO;
+    err = bus_connect(f->sub, f->ctl->config->alerts_publish);
+    if (!err)
+        err = bus_subscribe(f->sub, f->stream);
+    return err ? err : bus_connect(f->dealer, f->ctl->config->alerts_fetch);
+}
+
+int ctl_follow(struct ctl *ctl, const char *after, const char *kind, const char *school)
+{
+    struct follower f = {.ctl = ctl, .kind = kind, .school = school, .from_now = !after};
+    struct sigaction action = {.sa_handler = stop};
+    char error[600], *end = NULL;
+    int code;
+
+    if (!ctl->config && !(ctl->config = config_load(ctl->config_path, error, sizeof(error))))
+        return ctl_fail(EX_CONFIG, "%s", error);
+    if (after && (*after < '0' || *after > '9' || (strtoull(after, &end, 10), *end)))
+        return ctl_usage("--after takes a sequence number");
+    if (!ctl->config->alerts_publish)
+        return ctl_fail(EX_CONFIG, "the configuration has no alerts endpoints");
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    snprintf(f.stream, sizeof(f.stream), "alert.%d", ctl->config->shard);
+    position_init(&f.position, NULL, clock_monotonic_us());
+    position_reset(&f.position, 0, after ? strtoull(after, NULL, 10) + 1 : 1, clock_monotonic_us());
+    code = open_sockets(&f) ? ctl_fail(EX_UNAVAILABLE, "%s", bus_error()) : loop(&f);
+    bus_socket_free(&f.sub);
+    bus_socket_free(&f.dealer);
+    bus_free(&f.bus);
+    return code;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * teldagctl: the control tool. Reads the command line and hands over to one command; the table below is the
+ * list. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "daemon/log.h"
+#include "tools/ctl.h"
+
+#define DEFAULT_CONFIG "/etc/teldagd/teldagd.conf"
+
+static const struct {
+    const char *name;
+    int (*run)(struct ctl *ctl);
+    const char *help;
+} commands[] = {
+    {"status", ctl_status, "status                               what the daemon does; exit 1 when degraded"},
+    {"streams", ctl_streams, "streams                              where each stream stands"},
+    {"school", ctl_school,
+     "school ID [--registrations]          a school's counts, allocations, alerts; what did not count, and "
+     "why"},
+    {"explain", ctl_explain,
+     "explain ID [YEAR]                    how each hour of a school comes about, rule by rule"},
+    {"alerts", ctl_alerts, "alerts [--follow [--after SEQ]] [--kind K] [--school ID]"},
+    {"verify", ctl_verify,
+     "verify                               recompute everything from the logs and compare; exit 65 on "
+     "differences"},
+    {"migrate", ctl_migrate,
+     "migrate [--database CONNINFO]        bring the database's schema to this version"},
+    {"dead-letter", ctl_dead_letter,
+     "dead-letter list [STREAM] | show STREAM SEQ | retry STREAM [SEQ] | drop STREAM SEQ"},
+    {"stream", ctl_stream, "stream accept NAME --resend|--continue | pause NAME | resume NAME"},
+    {"wait", ctl_wait,
+     "wait --caught-up [--timeout S]       until everything the feeds hold is committed; exit 69 on "
+     "time-out"},
+    {"reload", ctl_reload, "reload                               read the configuration again"},
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "usage: teldagctl [-c FILE] [--json] COMMAND\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %s\n", commands[i].help);
+    fprintf(out, "\n  -c FILE   configuration (default " DEFAULT_CONFIG ")\n"
+                 "  --json    machine-readable output\n  --version, --help\n");
+}
+
+int ctl_usage(const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    fprintf(stderr, "teldagctl: ");
+    vfprintf(stderr, format, ap);
+    fprintf(stderr, "; see teldagctl --help\n");
+    va_end(ap);
+    return EX_USAGE;
+}
+
+int ctl_fail(int code, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    fprintf(stderr, "teldagctl: ");
+    vfprintf(stderr, format, ap);
+    fprintf(stderr, "\n");
+    va_end(ap);
+    return code;
+}
+
+static void take_argument(struct ctl *ctl, int i)
+{
+    memmove(&ctl->argv[i], &ctl->argv[i + 1], (size_t)(ctl->argc - i) * sizeof(*ctl->argv));
+    ctl->argc--;
+}
+
+bool ctl_flag(struct ctl *ctl, const char *name)
+{
+    for (int i = 0; i < ctl->argc; i++) {
+        if (strcmp(ctl->argv[i], name) == 0) {
+            take_argument(ctl, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *ctl_option(struct ctl *ctl, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (int i = 0; i < ctl->argc; i++) {
+        const char *value = NULL;
+
+        if (strncmp(ctl->argv[i], name, n) == 0 && ctl->argv[i][n] == '=') {
+            value = ctl->argv[i] + n + 1;
+        } else if (strcmp(ctl->argv[i], name) == 0) {
+            value = i + 1 < ctl->argc ? ctl->argv[i + 1] : "";
+            if (i + 1 < ctl->argc)
+                take_argument(ctl, i + 1);
+        }
+        if (value) {
+            take_argument(ctl, i);
+            return value;
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct ctl ctl = {.argc = argc - 1, .argv = argv + 1};
+    const char *name;
+    int code = EX_USAGE;
+
+    log_init("teldagctl", LOG_LEVEL_WARNING);
+    if (ctl_flag(&ctl, "--help") || ctl_flag(&ctl, "-h")) {
+        print_help(stdout);
+        return EX_OK;
+    }
+    if (ctl_flag(&ctl, "--version")) {
+        printf("teldagctl " TELDAGD_VERSION "\n");
+        return EX_OK;
+    }
+    ctl.config_path = ctl_option(&ctl, "-c");
+    ctl.json = ctl_flag(&ctl, "--json");
+    if (!ctl.config_path)
+        ctl.config_path = DEFAULT_CONFIG;
+    if (ctl.argc == 0) {
+        print_help(stderr);
+        return EX_USAGE;
+    }
+    name = ctl.argv[0];
+    ctl.argc--;
+    ctl.argv++;
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            code = commands[i].run(&ctl);
+            config_free(&ctl.config);
+            return code;
+        }
+    }
+    return ctl_usage("unknown command %s", name);
+}
