@@ -19,7 +19,7 @@
 #include "daemon/wire.h"
 
 #define FILE_BYTES_MAX  (1 << 20)
-#define STREAMS_MAX     4096
+#define STREAMS_MAX     256
 #define METRICS_DEFAULT "127.0.0.1:9464"
 
 /* 1. The table. */

@@ -13,6 +13,7 @@
 #include <strings.h>
 #include <sys/un.h>
 
+#define CONNINFO_MAX 1000
 #define NO_PASSWORD                                                                                          \
     "a password does not belong in this file; use a passfile (passfile=/path) or peer authentication"
 #define NO_CONNINFO                                                                                          \
@@ -92,6 +93,8 @@ const char *config_check_conninfo(const char *value)
     const char *p = skip_blanks(value);
     if (*p == '\0')
         return "is empty";
+    if (strlen(value) > CONNINFO_MAX)
+        return "is longer than 1000 bytes";
     if (strncmp(p, "postgresql://", 13) == 0)
         return check_uri(p + 13);
     if (strncmp(p, "postgres://", 11) == 0)

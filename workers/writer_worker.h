@@ -34,6 +34,15 @@ struct writer_status { /* a copy */
     int32_t today;
     char rules_hash[40];
 };
+/* commit_buckets[i]: commits that took at most WRITER_COMMIT_LEAST_US << i (not cumulative); the last one takes all longer. */
+#define WRITER_COMMIT_LEAST_US 125u
+static inline int writer_commit_bucket(uint64_t us)
+{
+    int i = 0;
+    while (i < 15 && us > (uint64_t)WRITER_COMMIT_LEAST_US << i)
+        i++;
+    return i;
+}
 struct writer *writer_start(const struct writer_config *config);
 void writer_stop(struct writer *writer); /* drain the inbox, commit, end */
 void writer_join(struct writer **writer);

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The control socket's server. One thread accepts; each connection has a thread of its own, because a command
+ * may wait for the work (a reload recomputes everything) and a question about the state must not wait behind
+ * it. At most CONNECTIONS_MAX at a time. Who may connect is decided by the socket's mode and group; who did
+ * is logged. */
+#include "daemon/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+
+#define CONNECTIONS_MAX   16
+#define REQUEST_BYTES_MAX 65536
+#define IDLE_S            10
+
+struct connection {
+    struct control *control;
+    pthread_t thread;
+    int fd;
+    struct ucred peer;
+    bool used;         /* thread exists; accepting thread only */
+    _Atomic bool done; /* thread has ended but for being joined */
+};
+
+struct control {
+    const struct control_command *commands;
+    void *context;
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
+    struct stat bound; /* of the socket file: at the end only our own is removed */
+    int listener, wake, lock;
+    pthread_t thread;
+    struct connection connections[CONNECTIONS_MAX];
+};
+
+void control_refuse(struct json_writer *answer, int code, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    json_write_string(answer, "error", text);
+    json_write_int(answer, "code", code);
+}
+
+/* 1. One request. */
+
+static void run_request(struct connection *c, const char *line, struct json_writer *answer)
+{
+    char reason[256];
+    struct json_value *request = json_parse(line, reason, sizeof reason);
+    const char *name = json_string(json_get(request, "command"), NULL);
+    if (!request) {
+        control_refuse(answer, EX_USAGE, "not a JSON object: %s", reason);
+        return;
+    }
+    const struct control_command *command = c->control->commands;
+    while (name && command->name && strcmp(command->name, name) != 0)
+        command++;
+    if (!name || !command->name) {
+        control_refuse(answer, EX_USAGE, name ? "unknown command \"%.64s\"" : "\"command\" is missing%s",
+                       name ? name : "");
+    } else {
+        if (command->changes)
+            log_notice("control: %s by uid %u, pid %d", name, (unsigned)c->peer.uid, (int)c->peer.pid);
+        command->run(c->control->context, request, answer);
+    }
+    json_free(&request);
+}
+
+static bool send_all(int fd, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        bytes += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static bool answer_line(struct connection *c, const char *line)
+{
+    struct json_writer answer;
+    json_writer_init(&answer);
+    json_open_object(&answer, NULL);
+    run_request(c, line, &answer);
+    json_close_object(&answer);
+    json_write_text(&answer, "\n");
+    size_t len = answer.len;
+    char *text = json_writer_take(&answer);
+    bool sent = text && send_all(c->fd, text, len);
+    free(text);
+    return sent;
+}
+
+/* 2. One connection. Ends at end of input, on silence, on a line that is too long, or when the server shuts
+ * it. */
+
+static void *serve_connection(void *argument)
+{
+    struct connection *c = argument;
+    char *buffer = malloc(REQUEST_BYTES_MAX + 1);
+    size_t len = 0;
+    while (buffer) {
+        ssize_t n = recv(c->fd, buffer + len, REQUEST_BYTES_MAX - len, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+        char *start = buffer, *end;
+        bool good = true;
+        while (good && (end = memchr(start, '\n', len)) != NULL) {
+            *end = '\0';
+            good = answer_line(c, start);
+            len -= (size_t)(end + 1 - start);
+            start = end + 1;
+        }
+        memmove(buffer, start, len);
+        if (!good)
+            break;
+        if (len == REQUEST_BYTES_MAX) {
+            static const char refusal[] = "{\"error\":\"the request is longer than 64 KiB\",\"code\":64}\n";
+            (void)!send_all(c->fd, refusal, sizeof refusal - 1);
+            break;
+        }
+    }
+    free(buffer);
+    shutdown(c->fd,
+             SHUT_RDWR); /* the descriptor is closed by who joins: its number must not be reused before */
+    atomic_store(&c->done, true);
+    return NULL;
+}
+
+static void join_connection(struct connection *c)
+{
+    pthread_join(c->thread, NULL);
+    close(c->fd);
+    c->used = false;
+}
+
+/* 3. Accepting. */
+
+static struct connection *free_connection(struct control *control)
+{
+    struct connection *found = NULL;
+    for (int i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *c = &control->connections[i];
+        if (c->used && atomic_load(&c->done))
+            join_connection(c);
+        if (!c->used && !found)
+            found = c;
+    }
+    return found;
+}
+
+static void accept_connection(struct control *control)
+{
+    int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    /* A peer that says nothing, or does not read its answer, gives its place back. */
+    struct timeval idle = {.tv_sec = IDLE_S};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &idle, sizeof idle);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &idle, sizeof idle);
+    struct connection *c = free_connection(control);
+    socklen_t size = sizeof(struct ucred);
+    if (c) {
+        c->control = control;
+        c->fd = fd;
+        atomic_store(&c->done, false);
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->peer, &size) == 0 &&
+            pthread_create(&c->thread, NULL, serve_connection, c) == 0) {
+            c->used = true;
+            return;
+        }
+    }
+    static const char refusal[] = "{\"error\":\"too many connections; try again\",\"code\":69}\n";
+    (void)!send_all(fd, refusal, sizeof refusal - 1);
+    close(fd);
+}
+
+static void *serve(void *argument)
+{
+    struct control *control = argument;
+    struct pollfd items[2] = {{.fd = control->listener, .events = POLLIN},
+                              {.fd = control->wake, .events = POLLIN}};
+    for (;;) {
+        /* The time-out only gives descriptors of ended connections back. */
+        int n = poll(items, 2, 5000);
+        if (n < 0 && errno != EINTR)
+            log_error("control: poll: %s", strerror(errno));
+        if (n > 0 && items[1].revents)
+            return NULL;
+        if (n > 0 && items[0].revents)
+            accept_connection(control);
+        else
+            (void)free_connection(control);
+    }
+}
+
+/* 4. The socket file. A lock beside it keeps two starting daemons from replacing each other's socket. */
+
+static int take_lock(struct control *control, char *error, size_t error_len)
+{
+    char path[sizeof control->path + 8];
+    snprintf(path, sizeof path, "%s.lock", control->path);
+    control->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (control->lock < 0) {
+        snprintf(error, error_len, "%s: %s", path, strerror(errno));
+        return errno == EACCES || errno == EPERM || errno == EROFS ? EX_NOPERM : EX_CONFIG;
+    }
+    if (flock(control->lock, LOCK_EX | LOCK_NB) != 0) {
+        snprintf(error, error_len, "%s: another daemon uses this control socket", control->path);
+        return EX_UNAVAILABLE;
+    }
+    return 0;
+}
+
+/* 0: the path is free now. */
+static int clear_stale(const struct sockaddr_un *address, char *error, size_t error_len)
+{
+    struct stat info;
+    if (lstat(address->sun_path, &info) != 0)
+        return 0; /* bind() says what else is wrong */
+    if (!S_ISSOCK(info.st_mode)) {
+        snprintf(error, error_len, "%s: exists and is not a socket", address->sun_path);
+        return EX_CONFIG;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int refused = fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ? 0 : errno;
+    if (fd >= 0)
+        close(fd);
+    if (refused != ECONNREFUSED) {
+        /* Connected, or a full backlog: somebody listens. */
+        snprintf(error, error_len, "%s: %s", address->sun_path,
+                 refused && refused != EAGAIN ? strerror(refused) : "another daemon answers here");
+        return refused == EACCES ? EX_NOPERM : EX_UNAVAILABLE;
+    }
+    log_notice("control: replacing the stale socket %s", address->sun_path);
+    if (unlink(address->sun_path) != 0 && errno != ENOENT) {
+        snprintf(error, error_len, "%s: cannot be replaced: %s", address->sun_path, strerror(errno));
+        return EX_NOPERM;
+    }
+    return 0;
+}
+
+static int open_listener(struct control *control, char *error, size_t error_len)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, control->path, sizeof control->path);
+    int code = take_lock(control, error, error_len);
+    if (!code)
+        code = clear_stale(&address, error, error_len);
+    if (code)
+        return code;
+
+    control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* fchmod() on the unbound socket: the file is never there with a wider mode, whatever the umask. */
+    if (control->listener < 0 || fchmod(control->listener, 0660) != 0 ||
+        bind(control->listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+        chmod(control->path, 0660) != 0 || stat(control->path, &control->bound) != 0 ||
+        listen(control->listener, CONNECTIONS_MAX) != 0) {
+        snprintf(error, error_len, "%s: %s", control->path, strerror(errno));
+        return errno == EACCES || errno == EPERM || errno == EROFS ? EX_NOPERM : EX_CONFIG;
+    }
+    return 0;
+}
+
+static void close_descriptor(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void release(struct control *control)
+{
+    struct stat now;
+    if (control->bound.st_ino && stat(control->path, &now) == 0 && now.st_ino == control->bound.st_ino &&
+        now.st_dev == control->bound.st_dev)
+        unlink(control->path);
+    close_descriptor(&control->listener);
+    close_descriptor(&control->wake);
+    close_descriptor(&control->lock); /* the lock file stays: removing it would let two hold "the" lock */
+    free(control);
+}
+
+struct control *control_start(const char *path, const struct control_command *commands, void *context,
+                              int *code, char *error, size_t error_len)
+{
+    struct control *control = calloc(1, sizeof *control);
+    if (!control || strlen(path) >= sizeof control->path) {
+        snprintf(error, error_len, "%s: %s", path, control ? "path is too long" : "out of memory");
+        *code = control ? EX_CONFIG : EX_OSERR;
+        free(control);
+        return NULL;
+    }
+    control->commands = commands;
+    control->context = context;
+    control->listener = control->wake = control->lock = -1;
+    snprintf(control->path, sizeof control->path, "%s", path);
+    *code = open_listener(control, error, error_len);
+    if (*code)
+        goto out;
+    control->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (control->wake < 0 || pthread_create(&control->thread, NULL, serve, control) != 0) {
+        snprintf(error, error_len, "control: no descriptor or thread left");
+        *code = EX_OSERR;
+    }
+out:
+    if (*code) {
+        release(control);
+        return NULL;
+    }
+    return control;
+}
+
+void control_stop(struct control **control)
+{
+    struct control *c = *control;
+    if (!c)
+        return;
+    uint64_t one = 1;
+    (void)!write(c->wake, &one, sizeof one);
+    pthread_join(c->thread, NULL);
+    for (int i = 0; i < CONNECTIONS_MAX; i++)
+        if (c->connections[i].used)
+            shutdown(c->connections[i].fd, SHUT_RD); /* an answer under way is still sent */
+    for (int i = 0; i < CONNECTIONS_MAX; i++)
+        if (c->connections[i].used)
+            join_connection(&c->connections[i]);
+    release(c);
+    *control = NULL;
+}
