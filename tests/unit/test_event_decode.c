@@ -232,6 +232,9 @@ static const struct bad bads[] = {
      "data.pupil: national register number removed by the feeder (no key, or wrong check number)"},
     {"weight 0.7", REG_INDICATED(",\"weight\":0.7"), "data.weight: must be 1 or 0.5, is 0.7"},
     {"weight 2", REG_INDICATED(",\"weight\":2"), "data.weight: must be 1 or 0.5, is 2"},
+    {"weight 5", REG_INDICATED(",\"weight\":5"), "data.weight: must be 1 or 0.5, is 5"},
+    {"weight 0.05", REG_INDICATED(",\"weight\":0.05"), "data.weight: must be 1 or 0.5, is 0.05"},
+    {"weight 10", REG_INDICATED(",\"weight\":10"), "data.weight: must be 1 or 0.5, is 10"},
     {"weight nearly a half", REG_INDICATED(",\"weight\":0.50000000000000000001"),
      "data.weight: must be 1 or 0.5, is 0.50..."},
     {"weight null", REG_INDICATED(",\"weight\":null"), "data.weight: must be 1 or 0.5, is null"},
@@ -365,6 +368,19 @@ static void test_many_keys_are_told_apart(void **state)
     assert_int_equal(decode_by(decoder, line, len + 1)->type, EVENT_SCHOOL_WITHDRAW);
     strcpy(at, ",\"key number 1234\":0}");
     assert_string_equal(dead(decoder, line, strlen(line)), "duplicate key key number 1234");
+    free(line);
+}
+
+/* The same key in many objects is no duplicate, however their places in the set of keys collide. */
+static void test_same_key_in_many_objects(void **state)
+{
+    (void)state;
+    char *line = malloc(100000), *at = line;
+    at += sprintf(at, HEAD("school.withdraw.v1") "\"data\":{\"school_id\":\"1\"},\"l\":[{\"id\":0}");
+    for (int i = 1; i < 2000; i++)
+        at += sprintf(at, ",{\"id\":%d}", i);
+    at += sprintf(at, "]}");
+    good(line);
     free(line);
 }
 
@@ -721,6 +737,10 @@ static void test_words_and_json(void **state)
     decoder = own;
     const struct event *e = good(TEST_EVENT("\"categories\":[\"veiligheid\",\"pesten\"],\"scales\":{\"K1\":"
                                             "\"vol\\\"gens\",\"K\\\\\":\"a\\nb\",\"\":\"\"}"));
+    const struct event *hidden =
+        good(TEST_EVENT("\"categories\":[\"pesten\"],\"scales\":{\"K1\":\"" NATIONAL "\"}"));
+    assert_text(event_values(batch, hidden)[2].text, "{\"K1\":\"rrn:#\"}");
+    e = batch->events + batch->count - 2;
     decoder = usual;
     assert_int_equal(num(e, 1), 5);
     assert_text(event_values(batch, e)[2].text,
@@ -945,6 +965,7 @@ int main(void)
         cmocka_unit_test(test_largest_line),
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_many_keys_are_told_apart),
+        cmocka_unit_test(test_same_key_in_many_objects),
         cmocka_unit_test(test_nested_16_deep),
         cmocka_unit_test(test_school),
         cmocka_unit_test(test_school_nulls),
