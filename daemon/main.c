@@ -2,11 +2,7 @@
  *
  * teldagd: the table of contents. Options, configuration, the parts from top to bottom, the main loop, the
  * parts from bottom to top. */
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -15,6 +11,7 @@
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/options.h"
+#include "daemon/process.h"
 #include "daemon/signals.h"
 #include "workers/operator.h"
 #include "workers/service.h"
@@ -30,23 +27,6 @@ static const struct lifecycle_step steps[] = {
     {"receivers", service_start_receivers, service_stop_receivers},
 };
 #define STEPS (sizeof steps / sizeof *steps)
-
-/* Descriptors 0-2 always lead somewhere, or a socket would get one of their numbers and receive the log.
- * libzmq aborts when descriptors run out, so the soft limit is raised as far as it goes. */
-static void prepare_process(void)
-{
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0)
-        close(fd);
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
 
 /* Configuration, rules and key. -1: go on; otherwise the exit code. */
 static int load(const struct options *options, struct service *service)
@@ -82,7 +62,7 @@ static int run(struct service *service, struct notify *notify)
         return EX_OSERR;
     }
     if (service->key)
-        prctl(PR_SET_DUMPABLE, 0); /* no core dump may hold the pseudonym key */
+        process_forbid_dumps();
     int code = lifecycle_start(steps, STEPS, service);
     if (code == 0) {
         log_notice("teldagd %s is ready; control socket %s", TELDAGD_VERSION, service->config->control);
@@ -107,7 +87,7 @@ int main(int argc, char **argv)
     struct notify notify = {.fd = -1};
     struct service service = {.notify = &notify, .reload_mutex = PTHREAD_MUTEX_INITIALIZER};
 
-    prepare_process();
+    process_prepare();
     int code = options_parse(&options, argc, argv);
     if (code < 0) {
         log_init("teldagd", LOG_LEVEL_INFO);
