@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -21,8 +22,9 @@
 #include "daemon/wire.h"
 
 #define FORMAT_VERSION  1
-#define TRIM_CHUNK      20000 /* records forgotten in one transaction */
-#define LOCK_FILE_BYTES 8192  /* what LMDB makes for its default of 126 readers */
+#define TRIM_CHUNK      20000                /* records forgotten in one transaction */
+#define FULL_BYTES      ((uint64_t)16 << 20) /* no room for the largest transaction */
+#define LOCK_FILE_BYTES 8192                 /* what LMDB makes for its default of 126 readers */
 
 struct journal {
     MDB_env *env;
@@ -64,6 +66,11 @@ static int fail(const char *directory, const char *act, int rc)
                  "reuse), start again, and "
                  "continue after the last ack";
         err = ERR_RANGE;
+        break;
+    case EIO:
+        advice = "; nothing was acknowledged for it: look at the disk (full, failing?), start again, and "
+                 "continue after "
+                 "the last ack";
         break;
     case MDB_MAP_FULL:
         advice = "; the journal has reached its largest size; nothing was acknowledged for it: forget what "
@@ -358,6 +365,15 @@ static int put_lines(struct journal *j, MDB_txn *txn, const struct journal_line 
     return rc;
 }
 
+/* LMDB says EIO when a write ends short, which is what a disk that fills does first. */
+static int write_error(const struct journal *j, int rc)
+{
+    struct statvfs fs;
+    if (rc == EIO && statvfs(j->directory, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < FULL_BYTES)
+        rc = ENOSPC;
+    return fail(j->directory, "write", rc);
+}
+
 int journal_append(struct journal *j, const struct journal_line *lines, size_t count, uint64_t *last)
 {
     MDB_txn *txn = NULL;
@@ -375,7 +391,7 @@ int journal_append(struct journal *j, const struct journal_line *lines, size_t c
     }
     mdb_txn_abort(txn);
     if (rc)
-        return fail(j->directory, "write", rc);
+        return write_error(j, rc);
     *last = state.next - 1;
     return 0;
 }
