@@ -39,6 +39,7 @@ struct changes {
     size_t alert_count;
     /* private */
     size_t count_room, closed_room, allocation_room, alert_room;
+    char rules[40]; /* hash of the rules set the rows rest on */
 };
 
 struct results *results_new(void);
@@ -53,9 +54,15 @@ int results_load_allocation(struct results *r, const struct allocation *row) MUS
 int results_load_alert(struct results *r, const struct alert_key *key, enum severity severity) MUST_CHECK; /* firing */
 
 /* Rows of the given (school, count year) keys and of the use years they reach (c+1..c+3, also of successors) that differ
- * from what stands. Threshold, incomplete and double alerts included, ordered by alert_key_compare(). */
+ * from what stands. Threshold, incomplete and double alerts included, ordered by alert_key_compare(). Another rules set
+ * than that of the rows that stand makes every allocation row differ, since the table names its rules set; the first
+ * diff after loading takes the ledger's set for theirs. One diff per changes; on an error drop them. */
 int results_diff(struct results *r, const struct ledger *l, const struct ledger_key *keys, size_t key_count,
                  struct changes *out) MUST_CHECK;
+/* Everything there is in the ledger or stands here, ascending: what a rebuild must diff so that rows nobody can explain
+ * any more go too. */
+int results_keys(const struct results *r, const struct ledger *l, struct ledger_key **keys /* malloc'ed */,
+                 size_t *key_count) MUST_CHECK;
 /* One operational alert (stream.*, dead_letter): appended when state or severity changes. */
 int results_alert(struct results *r, const struct alert *alert, struct changes *out) MUST_CHECK;
 /* After COMMIT. Cannot fail: room was made by results_diff(). */
@@ -63,5 +70,6 @@ void results_fold(struct results *r, const struct changes *c);
 /* Firing operational alerts of a kind: for resolving yesterday's dead_letter. */
 typedef void (*results_alert_fn)(void *context, const struct alert_key *key, enum severity severity);
 void results_firing(const struct results *r, results_alert_fn fn, void *context);
+size_t results_bytes(const struct results *r); /* all memory */
 /* Counts by kind and severity, for metrics. */
 void results_alert_numbers(const struct results *r, uint64_t out[ALERT_KIND_COUNT][3]);

@@ -495,8 +495,6 @@ static void test_order_between_streams_and_schools(void **state)
             done[i] = true;
             assert_int_equal(one_apply(mixed, log_events + i), 0);
         }
-        assert_int_not_equal(ledger_digest(straight),
-                             ledger_digest(mixed)); /* another teldag: all but surely another count */
         assert_int_equal(ledger_set_rules(mixed, &february), 0);
         assert_int_equal(ledger_digest(straight), ledger_digest(mixed));
         compare_model(&m, mixed);
