@@ -109,13 +109,11 @@ static void raise_head(struct position *p, uint64_t head)
         p->head = head;
 }
 
-/* A damaged answer ends its request; the third for the same range stops the stream. */
+/* A damaged answer ends its request; the third without progress, so for the same range, stops the stream. */
 static void count_answer_damage(struct position *p)
 {
     p->tag = 0;
     p->failures++;
-    if (p->damages && p->damage_from != p->next)
-        p->damages = 0;
     p->damage_from = p->next;
     if (++p->damages >= DAMAGES_MAX)
         stop(p, POSITION_DAMAGED);

@@ -379,6 +379,8 @@ static void end_faults(struct run *r)
     r->feed.down_until_us = r->feed.sub_cut_until_us = r->feed.dealer_cut_until_us = 0;
     if (r->position.paused)
         position_pause(&r->position, false, r->feed.now_us);
+    r->feed.appending =
+        r->feed.appending && model_chance(&r->random, 500); /* if not, heads alone show the tail */
     say(r, "the faults stop");
 }
 
@@ -482,13 +484,14 @@ static void start_run(struct run *r, uint64_t seed, bool verbose)
 
 static void play(struct run *r)
 {
-    int strike_at = (int)model_below(&r->random, STEPS);
+    /* Sometimes it comes when all is quiet, so that nothing but its own signs can show it. */
+    int strike_at = (int)model_below(&r->random, STEPS + STEPS / 3);
     bool must;
 
     for (int i = 0; i < STEPS && !r->failed; i++) {
         if (i == 2)
             order_reset(r, "start"); /* the writer needs a moment to connect */
-        if (i >= strike_at && i >= 2 && !r->struck)
+        if (i >= strike_at && i >= 2 && !r->struck && r->ending != END_ORDINARY)
             strike_journal(r);
         step(r);
         /* Chance may damage three answers for one range; only then may an ordinary stream stop. The operator
@@ -504,6 +507,10 @@ static void play(struct run *r)
     }
     end_faults(r);
     run_quietly(r, is_settled);
+    if (!r->failed && !r->struck && r->ending != END_ORDINARY) {
+        strike_journal(r);
+        run_quietly(r, is_stopped);
+    }
     must = must_stop(r);
     if (!r->failed && must && !is_stopped(r))
         run_quietly(r, is_stopped);
