@@ -48,6 +48,8 @@ struct alert_double {
     int32_t weight_halves; /* sum over the closed schools */
 };
 void alert_registration_double(const struct alert_double *d, struct alert *out);
+/* The same with what the teldag rests on (P5), in summary and detail; set may be NULL. */
+void alert_registration_double_on(const struct alert_double *d, const struct rules_set *set, struct alert *out);
 void alert_stream_gap(const char *stream, const char *reason, uint64_t epoch, uint64_t from, uint64_t to, struct alert *out);
 void alert_stream_stale(const char *stream, int silent_s, struct alert *out);
 void alert_dead_letter(const char *stream, int32_t day, uint64_t number, const char *last_reason, struct alert *out);
