@@ -299,7 +299,7 @@ static bool count_stands(const struct ledger *l, const struct count *c)
     return false;
 }
 
-size_t ledger_all(struct ledger *l, struct ledger_key **keys)
+size_t ledger_all(const struct ledger *l, struct ledger_key **keys)
 {
     size_t n = 0;
     *keys = malloc((l->count_count + 1) * sizeof **keys);

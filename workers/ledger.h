@@ -44,7 +44,7 @@ struct ledger_key {
 };
 size_t ledger_touched(struct ledger *l, const struct ledger_key **keys);
 /* Everything there is (after a rebuild): every (school, count year) known. */
-size_t ledger_all(struct ledger *l, struct ledger_key **keys /* malloc'ed */);
+size_t ledger_all(const struct ledger *l, struct ledger_key **keys /* malloc'ed */);
 
 /* Facts. */
 struct ledger_school {

@@ -606,30 +606,21 @@ int results_diff(struct results *r, const struct ledger *l, const struct ledger_
 {
     struct use_years use = {0};
     size_t alerts_before = out->alert_count;
-    struct diff *d = calloc(1, sizeof *d);
-    int err = d ? 0 : ERR_NOMEM;
-    if (!d)
-        goto done;
-    d->r = r;
-    d->l = l;
-    d->out = out;
-    note_rules(d);
-    for (size_t i = 0; i < key_count && !d->err; i++) {
-        diff_count_year(d, keys[i].school_id, keys[i].year);
-        if (!d->err)
-            d->err = reach(l, keys + i, &use);
+    struct diff d = {.r = r, .l = l, .out = out};
+    note_rules(&d);
+    for (size_t i = 0; i < key_count && !d.err; i++) {
+        diff_count_year(&d, keys[i].school_id, keys[i].year);
+        if (!d.err)
+            d.err = reach(l, keys + i, &use);
     }
-    use.count = d->err ? 0 : sort_unique(use.keys, use.count);
-    for (size_t i = 0; i < use.count && !d->err; i++)
-        diff_use_year(d, use.keys[i].school_id, use.keys[i].year);
+    use.count = d.err ? 0 : sort_unique(use.keys, use.count);
+    for (size_t i = 0; i < use.count && !d.err; i++)
+        diff_use_year(&d, use.keys[i].school_id, use.keys[i].year);
+    free(use.keys);
     if (out->alert_count > alerts_before)
         qsort(out->alerts + alerts_before, out->alert_count - alerts_before, sizeof *out->alerts,
               compare_alerts);
-    err = d->err;
-done:
-    free(use.keys);
-    free(d);
-    return err;
+    return d.err;
 }
 
 int results_keys(const struct results *r, const struct ledger *l, struct ledger_key **keys, size_t *key_count)
