@@ -32,6 +32,7 @@ enum option_code {
     OPT_DUPLICATES,
     OPT_BAD,
     OPT_TOO_LARGE,
+    OPT_UNMATCHED,
     OPT_PARTITION,
     OPT_SUMMARY
 };
@@ -48,6 +49,7 @@ static const struct option long_options[] = {
     {"duplicates", required_argument, NULL, OPT_DUPLICATES},
     {"bad", required_argument, NULL, OPT_BAD},
     {"too-large", required_argument, NULL, OPT_TOO_LARGE},
+    {"unmatched", required_argument, NULL, OPT_UNMATCHED},
     {"partition", required_argument, NULL, OPT_PARTITION},
     {"summary", required_argument, NULL, OPT_SUMMARY},
     {NULL, 0, NULL, 0},
@@ -70,6 +72,9 @@ static const char help_text[] =
     "  --duplicates P      percent of events sent twice (0)\n"
     "  --bad P             malformed lines, as a percent of the events (0)\n"
     "  --too-large N       lines of 2 MiB at the end of the registrations (0)\n"
+    "  --unmatched N       registrations in the base year of N unknown schools (ids from 995001), and of a "
+    "group\n"
+    "                      that does not fit in the first N generated schools (0)\n"
     "  --partition I/P     only schools whose id modulo P is I (0/1)\n"
     "  --summary FILE      what must stand in the end, as JSON\n";
 
@@ -172,6 +177,10 @@ static bool parse_option(int option, const char *text, struct gen_options *o)
     case OPT_TOO_LARGE:
         good = parse_number(text, 0, 1000, &n);
         o->too_large = (int)n;
+        break;
+    case OPT_UNMATCHED:
+        good = parse_number(text, 0, 1000, &n);
+        o->unmatched = (int)n;
         break;
     case OPT_PARTITION:
         good = parse_partition(text, o);

@@ -13,8 +13,9 @@
 
 #include "daemon/err.h"
 
-#define GEN_YEARS_MAX 8
-#define GEN_FIRST_ID  900001 /* of the generated schools: far from real ones */
+#define GEN_YEARS_MAX  8
+#define GEN_FIRST_ID   900001 /* of the generated schools: far from real ones */
+#define GEN_UNKNOWN_ID 995001 /* of schools that no school event names */
 
 enum gen_level { GEN_BAO, GEN_SO, GEN_BUBAO, GEN_BUSO, GEN_LEVELS };
 enum gen_group {
@@ -63,6 +64,7 @@ struct gen_options {
     int years[GEN_YEARS_MAX], year_count;
     int corrections, duplicates, bad; /* per 10,000 */
     int too_large;                    /* lines of 2 MiB */
+    int unmatched;                    /* registrations of each kind that fit nothing */
     int partition, partitions;
 };
 
@@ -185,7 +187,7 @@ struct gen_output {
     struct gen_late *late;
     int late_count;
     bool may_repeat_late; /* false where a later event has the same key */
-    uint64_t events, lines, duplicates, bad[GEN_BAD_KINDS], too_large;
+    uint64_t events, lines, duplicates, bad[GEN_BAD_KINDS], too_large, unknown_school;
 };
 int gen_output_init(struct gen_output *out, FILE *file, const struct gen_options *options) MUST_CHECK;
 int gen_output_finish(struct gen_output *out) MUST_CHECK; /* flushes and frees; ERR_IO when anything failed */

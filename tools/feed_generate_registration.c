@@ -110,14 +110,13 @@ static char *put_key(const struct writing *w, char *p, uint32_t school_id, const
     return gen_put_pupil(gen_put(p, ",\"pupil\":"), w->world->options->seed, pupil->owner, pupil->number);
 }
 
-static void write_upsert(struct writing *w, int school, const struct gen_pupil *pupil)
+/* False when it belongs to another partition. */
+static bool write_registration(struct writing *w, uint32_t id, const struct gen_pupil *pupil)
 {
-    uint32_t id = w->world->schools[school].id;
-    w->held[school]++;
     w->out->now_s += w->out->number & 1;
     char *p = gen_event_begin(w->out, "registration.upsert.v1", id);
     if (!p)
-        return;
+        return false;
     p = put_key(w, p, id, pupil);
     p = gen_put(gen_put(p, ",\"group\":\""), gen_group_names[pupil->group]);
     p = gen_put(p, pupil->presence == GEN_NOT_REGULAR ? "\",\"regular\":false" : "\",\"regular\":true");
@@ -139,6 +138,13 @@ static void write_upsert(struct writing *w, int school, const struct gen_pupil *
     if (pupil->home)
         p = put_home_language(p, pupil->indicators & GEN_BIT(GEN_THUISTAAL), pupil->number);
     gen_event_end(w->out, p, id);
+    return true;
+}
+
+static void write_upsert(struct writing *w, int school, const struct gen_pupil *pupil)
+{
+    w->held[school]++;
+    (void)write_registration(w, w->world->schools[school].id, pupil);
 }
 
 static void write_withdraw(struct writing *w, int school, const struct gen_pupil *pupil)
@@ -188,6 +194,30 @@ static int announced(const struct writing *w, int school)
     return w->held[school] + (short_count ? 3 : 0);
 }
 
+/* A registration of a group that the school's level does not have: it stands, and fits nothing. */
+static void write_misfit(struct writing *w, int school, struct gen_tally *tally)
+{
+    static const uint8_t misfit[GEN_LEVELS] = {GEN_GRAAD1, GEN_LAGER, GEN_OKAN, GEN_OKAN};
+    const struct gen_school *s = &w->world->schools[school];
+    int turn = school - w->world->published_count;
+    if (w->year != w->world->base_year || turn < 0 || turn >= w->world->options->unmatched)
+        return;
+    struct gen_pupil pupil = {.owner = s->id, .group = misfit[s->level], .halves = 2};
+    gen_tally_pupil(tally, &pupil);
+    write_upsert(w, school, &pupil);
+}
+
+/* Registrations of schools that no school event names. */
+static void write_unknown_schools(struct writing *w)
+{
+    if (w->year != w->world->base_year)
+        return;
+    for (int i = 0; i < w->world->options->unmatched; i++) {
+        struct gen_pupil pupil = {.owner = GEN_UNKNOWN_ID + (uint32_t)i, .group = GEN_LAGER, .halves = 2};
+        w->out->unknown_school += write_registration(w, pupil.owner, &pupil);
+    }
+}
+
 static int write_first(struct writing *w, int school)
 {
     const struct gen_school *s = &w->world->schools[school];
@@ -212,6 +242,7 @@ static int write_first(struct writing *w, int school)
         struct gen_pupil first = first_version(w, *pupil, correction);
         write_upsert(w, school, &first);
     }
+    write_misfit(w, school, tally);
     write_closed(w, school, announced(w, school));
     return ERR_OK;
 }
@@ -265,6 +296,7 @@ static int write_year(struct writing *w)
         set_time(w, i, 9, 140);
         err = write_first(w, i);
     }
+    write_unknown_schools(w);
     gen_output_late(w->out);
     w->out->may_repeat_late = false; /* a later event has the same key */
     for (int i = 0; !err && i < w->world->school_count; i++) {

@@ -70,7 +70,7 @@ int gen_summary_write(const struct gen_world *world, const struct gen_output *ou
     FILE *file = fopen(path, "we");
     if (!file)
         return ERR_IO;
-    uint64_t standing = 0, bad = 0;
+    uint64_t standing = out->unknown_school, bad = 0;
     for (int i = 0; i < world->school_count * world->options->year_count; i++)
         standing += is_mine(world, i / world->options->year_count) ? (uint64_t)world->tallies[i].held : 0;
     for (int i = 0; i < GEN_BAD_KINDS; i++)
@@ -81,6 +81,7 @@ int gen_summary_write(const struct gen_world *world, const struct gen_output *ou
             (unsigned long)world->options->seed, (unsigned long long)out->lines,
             (unsigned long long)out->events, (unsigned long long)out->duplicates,
             (unsigned long long)standing);
+    fprintf(file, " \"unknown_school\": %llu,\n", (unsigned long long)out->unknown_school);
     fprintf(file, " \"bad\": %llu, \"too_large\": %llu, \"bad_kinds\": {", (unsigned long long)bad,
             (unsigned long long)out->too_large);
     for (int i = 0; i < GEN_BAD_KINDS; i++)
