@@ -109,8 +109,8 @@ struct json_value *ctl_ask(struct ctl *ctl, const char *request, int *code, bool
             ctl_fail(*code, "%s", json_string(json_get(answer, "error"), "refused"));
     } else if (ctl->json && !quiet) {
         printf("%s\n", line);
-    } else if (json_get(answer, "message") && !quiet) {
-        printf("%s\n", json_string(json_get(answer, "message"), ""));
+    } else if (json_get(answer, "answer") && !quiet) {
+        printf("%s\n", json_string(json_get(answer, "answer"), ""));
     }
 out:
     free(line);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * teldagctl explain: computes a school's allocations again from the stored counts and the rules set in force,
+ * shows every step, and says whether the stored row agrees. The steps themselves are workers/explain.c; here
+ * is only the reading. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "daemon/migrate.h"
+#include "tools/ctl.h"
+#include "workers/explain.h"
+#include "workers/store.h"
+
+struct known { /* history of year - 1 */
+    enum staffing staffing;
+    enum group group;
+    enum status status;
+    bool official;
+    uint32_t school;
+};
+struct explanation {
+    struct ctl *ctl;
+    struct db *db;
+    const char *id;
+    int year; /* of use */
+    struct rules_set *rules;
+    char hash[40], name[600];
+    struct allocation_school school;
+    bool school_known, closed;
+    struct group_cells cells[GROUP_COUNT];
+    struct known known[16];
+    int known_count;
+};
+
+static int word_of(const char *const *words, const char *text)
+{
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], text) == 0)
+            return i;
+    return -1;
+}
+
+static void read_school(struct explanation *x)
+{
+    struct db_result *r = db_query(
+        x->db,
+        "SELECT name, level, brussels, closed_on - DATE '1970-01-01' FROM teldag.school WHERE school_id = $1",
+        1, &x->id);
+
+    x->school =
+        (struct allocation_school){.school_id = (uint32_t)strtoul(x->id, NULL, 10), .closed_on = INT32_MAX};
+    if (db_rows(r) == 1) {
+        x->school_known = true;
+        snprintf(x->name, sizeof(x->name), "%s", db_text(r, 0, 0));
+        x->school.level = (enum level)word_of(level_names, db_text(r, 0, 1));
+        x->school.brussels = strcmp(db_text(r, 0, 2), "t") == 0;
+        if (!db_is_null(r, 0, 3))
+            x->school.closed_on = (int32_t)db_int(r, 0, 3);
+    }
+    db_result_free(&r);
+}
+
+static void read_counts(struct explanation *x)
+{
+    char year[16];
+    const char *values[] = {x->id, year};
+    struct db_result *r;
+
+    snprintf(year, sizeof(year), "%d", x->year - 1);
+    r = db_query(x->db,
+                 "SELECT grp, array_to_string(cells, ' ') FROM teldag_data.count_state WHERE school_id = "
+                 "$1::int AND school_year = $2::int",
+                 2, values);
+    for (int i = 0; i < db_rows(r); i++) {
+        int group = word_of(group_names, db_text(r, i, 0));
+        char *at = (char *)db_text(r, i, 1);
+
+        for (int k = 0; group >= 0 && group < GROUP_COUNT && k < IND_CELLS; k++)
+            x->cells[group].halves[k] = (int32_t)strtol(at, &at, 10);
+    }
+    db_result_free(&r);
+    r = db_query(
+        x->db,
+        "SELECT closed FROM teldag_data.count_closed WHERE school_id = $1::int AND school_year = $2::int", 2,
+        values);
+    x->closed = db_rows(r) == 1 && strcmp(db_text(r, 0, 0), "t") == 0;
+    db_result_free(&r);
+}
+
+/* Year - 1 of the school itself, else of those it succeeds: computed before official, the best of several
+ * predecessors. */
+static void read_history(struct explanation *x)
+{
+    char year[YEAR_TEXT_MAX];
+    const char *values[] = {x->id, year};
+    struct db_result *r;
+
+    year_format(x->year - 1, year);
+    r = db_query(
+        x->db,
+        "WITH RECURSIVE line(school_id, depth) AS ("
+        "  SELECT $1::text, 0 UNION SELECT s.school_id, l.depth + 1 FROM line l JOIN teldag.school s ON "
+        "s.successor_id = l.school_id"
+        "  WHERE l.depth < 10 AND s.school_id <> $1::text"
+        "), history AS ("
+        "  SELECT a.stream, a.\"group\", a.status, false AS official, a.school_id FROM teldag.allocation a "
+        "WHERE a.school_year = $2"
+        "  UNION ALL SELECT k.stream, k.\"group\", k.status, true, k.school_id FROM teldag.allocation_known "
+        "k WHERE k.school_year = $2"
+        "), own AS ("
+        "  SELECT DISTINCT ON (h.school_id, h.stream, h.\"group\") h.*, l.depth FROM history h JOIN line l "
+        "USING (school_id)"
+        "  ORDER BY h.school_id, h.stream, h.\"group\", h.official, l.depth"
+        ") SELECT DISTINCT ON (stream, \"group\") stream, \"group\", status, official, school_id FROM own"
+        "  ORDER BY stream, \"group\", depth, CASE status WHEN 'granted' THEN 0 WHEN 'grace' THEN 1 ELSE 2 "
+        "END, school_id::int",
+        2, values);
+    for (int i = 0; i < db_rows(r) && x->known_count < 16; i++)
+        x->known[x->known_count++] =
+            (struct known){(enum staffing)word_of(staffing_names, db_text(r, i, 0)),
+                           (enum group)word_of(group_names, db_text(r, i, 1)),
+                           (enum status)word_of(status_names, db_text(r, i, 2)),
+                           strcmp(db_text(r, i, 3), "t") == 0, (uint32_t)db_int(r, i, 4)};
+    db_result_free(&r);
+}
+
+static bool find_history(const void *context, enum staffing staffing, enum group group, enum status *status,
+                         bool *official, uint32_t *school)
+{
+    const struct explanation *x = context;
+
+    for (int i = 0; i < x->known_count; i++) {
+        if (x->known[i].staffing != staffing || x->known[i].group != group)
+            continue;
+        *status = x->known[i].status;
+        *official = x->known[i].official;
+        *school = x->known[i].school;
+        return true;
+    }
+    return false;
+}
+
+/* The stored row of the same stream and group: explained and shown figures must be the same. */
+static bool agrees(struct explanation *x, const struct allocation *a, int *sanction_halves)
+{
+    char year[16];
+    const char *values[] = {x->id, year, staffing_names[a->staffing], group_names[a->group]};
+    struct db_result *r;
+    bool same;
+
+    snprintf(year, sizeof(year), "%d", x->year);
+    r = db_query(x->db,
+                 "SELECT hours, granted, status, sanction_factor FROM teldag_data.allocation_state"
+                 " WHERE school_id = $1::int AND school_year = $2::int AND staffing = $3 AND grp = $4",
+                 4, values);
+    same = db_rows(r) == 1 && db_int(r, 0, 0) == a->hours &&
+           strcmp(db_text(r, 0, 2), status_names[a->status]) == 0;
+    *sanction_halves = db_rows(r) == 1 && strcmp(db_text(r, 0, 3), "1") != 0 ? 1 : 2;
+    same = same && (*sanction_halves != a->sanction_halves || db_int(r, 0, 1) == a->granted);
+    db_result_free(&r);
+    return same;
+}
+
+static void print_row(struct explanation *x, const struct allocation *row, bool first)
+{
+    struct explain_input in = {x->rules, row, x->cells, &x->school, x->name, x->closed};
+    char *text = x->ctl->json ? explain_json(&in) : explain_text(&in);
+    int sanction;
+    bool same = agrees(x, row, &sanction);
+
+    if (text && x->ctl->json)
+        printf("%s%s", first ? "" : ", ", text);
+    else if (text)
+        printf("%s%s\n", first ? "" : "\n", text);
+    if (!same && !x->ctl->json)
+        printf("! The stored row differs from this computation: run `teldagctl verify`.\n");
+    if (!same && x->ctl->json)
+        fprintf(stderr, "teldagctl: the stored row differs from this computation: run `teldagctl verify`\n");
+    free(text);
+}
+
+static int explain(struct explanation *x)
+{
+    struct allocation_history history = {find_history, x};
+    struct allocation rows[3];
+    char year[YEAR_TEXT_MAX];
+    int count;
+
+    read_school(x);
+    read_counts(x);
+    read_history(x);
+    if (db_error(x->db))
+        return ctl_database_error(x->db);
+    year_format(x->year, year);
+    if (!x->school_known)
+        return ctl_fail(
+            EX_DATAERR,
+            "school %s is unknown: its registrations are counted, but allocate nothing until the school is",
+            x->id);
+    count = allocation_compute(rules_for_year(x->rules, x->year), &x->school, x->year, x->cells, &history, 2,
+                               rows);
+    for (int i = 0, halves; i < count; i++) { /* under a sanction: once more with its factor */
+        agrees(x, &rows[i], &halves);
+        if (halves != rows[i].sanction_halves) {
+            count = allocation_compute(rules_for_year(x->rules, x->year), &x->school, x->year, x->cells,
+                                       &history, halves, rows);
+            break;
+        }
+    }
+    if (!count)
+        return ctl_fail(EX_DATAERR,
+                        "school %s (%s, level %s) has no allocation for %s: no regular pupils in a group "
+                        "that a staffing stream funds%s",
+                        x->id, x->name, level_names[x->school.level], year,
+                        x->school.closed_on <= school_year_start(x->year) ? "; the school is closed by then"
+                                                                          : "");
+    if (x->ctl->json)
+        printf("[");
+    for (int i = 0; i < count; i++)
+        print_row(x, &rows[i], i == 0);
+    if (x->ctl->json)
+        printf("]\n");
+    return EX_OK;
+}
+
+/* "2024-2025" or "2024"; without: the latest year of use that the school's counts reach. */
+static int choose_year(struct explanation *x, const char *wanted)
+{
+    struct db_result *r;
+
+    if (wanted) {
+        char text[YEAR_TEXT_MAX];
+
+        x->year = atoi(wanted);
+        if (x->year < 1991 || x->year > 2100)
+            return ctl_usage("a school year looks like 2024-2025");
+        year_format(x->year, text);
+        return strcmp(text, wanted) == 0 || strlen(wanted) == 4
+                   ? EX_OK
+                   : ctl_usage("a school year looks like 2024-2025");
+    }
+    r = db_query(x->db, "SELECT max(school_year) + 1 FROM teldag_data.count_state WHERE school_id = $1::int",
+                 1, &x->id);
+    x->year = db_rows(r) == 1 ? (int)db_int(r, 0, 0) : 0;
+    db_result_free(&r);
+    if (db_error(x->db))
+        return ctl_database_error(x->db);
+    return x->year ? EX_OK : ctl_fail(EX_DATAERR, "nothing is counted for school %s", x->id);
+}
+
+static int choose_rules(struct explanation *x)
+{
+    struct db_result *r =
+        db_query(x->db, "SELECT rules_hash FROM teldag_data.shard_progress ORDER BY shard LIMIT 1", 0, NULL);
+    char error[300];
+
+    if (db_rows(r) == 1)
+        snprintf(x->hash, sizeof(x->hash), "%s", db_text(r, 0, 0));
+    db_result_free(&r);
+    if (db_error(x->db))
+        return ctl_database_error(x->db);
+    if (!x->hash[0])
+        return ctl_fail(EX_DATAERR, "no rules set is in force yet: start teldagd first");
+    x->rules = store_load_rules(x->db, x->hash, error, sizeof(error));
+    return x->rules ? EX_OK : ctl_fail(EX_DATAERR, "%s", error);
+}
+
+int ctl_explain(struct ctl *ctl)
+{
+    struct explanation *x;
+    char text[600];
+    int code;
+
+    if (ctl->argc < 1 || ctl->argc > 2 || !ctl_is_school(ctl->argv[0]))
+        return ctl_usage("explain takes a school id and perhaps a school year of use");
+    x = calloc(1, sizeof(*x));
+    if (!x)
+        return ctl_fail(EX_OSERR, "out of memory");
+    x->ctl = ctl;
+    x->id = ctl->argv[0];
+    x->db = ctl_connect(ctl, NULL, &code);
+    if (x->db && migrate_check(x->db, text, sizeof(text)))
+        code = ctl_fail(EX_CONFIG, "%s", text);
+    if (x->db && code == EX_OK) {
+        db_run(x->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        code = choose_year(x, ctl->argc > 1 ? ctl->argv[1] : NULL);
+        if (code == EX_OK)
+            code = choose_rules(x);
+        if (code == EX_OK)
+            code = explain(x);
+    }
+    rules_free(&x->rules);
+    db_close(&x->db);
+    free(x);
+    return code;
+}
