@@ -5,6 +5,7 @@
 # lost or repeated, whatever is killed; TFP/1 answers; limits; a full disk. The subscriber here is written from the
 # protocol's description only.
 #   tests/system/feed.py build/teldag-feed [TEST...]         TEST_SEED=N repeats a run, FEED_ROUNDS=N sets the kills
+import fcntl
 import os
 import random
 import re
@@ -302,14 +303,19 @@ def unread_acks_stop_nothing(folder):
     """A producer that never reads its acks can send for ever; the last ack is true."""
     journal = folder + "/j"
     with Feeder("append", journal) as feeder:
+        fcntl.fcntl(feeder.process.stdout, fcntl.F_SETPIPE_SZ, 8192)
         for n in range(1, 12001):
             os.write(feeder.process.stdin.fileno(), line(n) + b"\n")
-            if n % 100 == 0:
-                time.sleep(0.001)
+            if n % 4 == 0:
+                time.sleep(0.0001)
+        deadline = time.monotonic() + 10
+        while len(dump(journal)) < 12000:
+            check(time.monotonic() < deadline, f"stuck at {len(dump(journal))} lines: nobody reads the acks")
+            time.sleep(0.05)
         feeder.process.stdin.close()
         feeder.wait_ack(12000)
         equal(feeder.process.wait(10), 0, "exit code")
-    equal(len(dump(journal)), 12000, "lines")
+        check(100 < len(feeder.acks) < 12000, f"{len(feeder.acks)} acks")
 
 
 @test
@@ -463,8 +469,9 @@ def bad_requests(folder):
         dealer.send_multipart([b"HELLO"] + [name] * 20)  # too many frames: not even who sent it is kept
         for _ in range(300):
             dealer.send_multipart([os.urandom(random.randrange(40)) for _ in range(random.randrange(1, 7))])
-        request(dealer, "HELLO", seq=0, tag=77)
-        while True:
+        while True:  # answers to a peer that does not read are dropped, so it asks again
+            if not dealer.poll(0):
+                request(dealer, "HELLO", seq=0, tag=77)
             kind, header, _ = parse(receive(dealer))
             if kind == STREAM:
                 equal(header["tag"], 77, "tag")
@@ -492,11 +499,6 @@ def answers_are_bounded(folder):
             rounds += 1
         check(got == lines, "fetched lines differ")
         equal(rounds, 3, "answers")
-
-
-def resident_mib(pid):
-    with open(f"/proc/{pid}/status") as f:
-        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) / 1024
 
 
 def anonymous_mib(pid):
@@ -532,7 +534,9 @@ def peers_that_do_not_read(folder):
         served.wait_ack(130100, 30)
         time.sleep(0.5)
         memory = anonymous_mib(served.process.pid)
-        check(memory < 150, f"{memory:.0f} MiB of memory")
+        with open(f"/proc/{served.process.pid}/maps") as f:
+            most = 600 if "libasan" in f.read() else 150  # AddressSanitizer keeps 256 MiB of what was freed
+        check(memory < most, f"{memory:.0f} MiB of memory")
         check(sorted(delays)[50] < 0.1, f"median time to ack {sorted(delays)[50]:.3f} s")
         equal(fetch(served.dealer(), 130100)[0], [line(130100, 300)], "another peer is answered")
 
