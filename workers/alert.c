@@ -101,7 +101,8 @@ static void __attribute__((format(printf, 2, 3))) say(struct sentence *s, const 
         s->used = s->used + (size_t)n < s->room ? s->used + (size_t)n : s->room - 1;
 }
 
-#define NAME_ROOM 84 /* of a school's name in an alert */
+#define NAME_ROOM   84  /* of a school's name in an alert */
+#define SOURCE_ROOM 400 /* the longest source: 300 bytes, and what carrying over adds */
 
 static void say_school(struct sentence *s, uint32_t school_id, const char *name)
 {
@@ -224,9 +225,20 @@ static void find_ground(const struct rules_set *set, const struct allocation *ro
     }
 }
 
+void alert_json_parameter(yajl_gen g, const struct parameter *p, size_t source_room)
+{
+    char source[SOURCE_ROOM];
+    yajl_gen_map_open(g);
+    put_field(g, "name", p->name);
+    put_field(g, "value", p->value);
+    put_field(g, "source",
+              clean_text(p->source, source, source_room < SOURCE_ROOM ? source_room : SOURCE_ROOM));
+    put_bool(g, "verified", p->verified);
+    yajl_gen_map_close(g);
+}
+
 static void put_ground(yajl_gen g, const struct ground *ground, size_t source_room)
 {
-    char source[400];
     put_bool(g, "rests_on_unverified", ground->unverified > 0);
     put_text(g, "unverified");
     yajl_gen_array_open(g);
@@ -236,19 +248,12 @@ static void put_ground(yajl_gen g, const struct ground *ground, size_t source_ro
     yajl_gen_array_close(g);
     put_text(g, "rules");
     yajl_gen_array_open(g);
-    for (int i = 0; i < ground->count; i++) {
-        const struct parameter *p = ground->rows[i];
-        yajl_gen_map_open(g);
-        put_field(g, "name", p->name);
-        put_field(g, "value", p->value);
-        put_field(g, "source", clean_text(p->source, source, source_room));
-        put_bool(g, "verified", p->verified);
-        yajl_gen_map_close(g);
-    }
+    for (int i = 0; i < ground->count; i++)
+        alert_json_parameter(g, ground->rows[i], source_room);
     yajl_gen_array_close(g);
 }
 
-static void put_row(yajl_gen g, const struct allocation *row, const char *school_name)
+void alert_json_row(yajl_gen g, const struct allocation *row, const char *school_name)
 {
     char name[NAME_ROOM];
     put_school(g, "school_id", row->school_id);
@@ -286,13 +291,13 @@ static void put_row(yajl_gen g, const struct allocation *row, const char *school
 static void write_row_detail(const struct allocation *row, const struct rules_set *set,
                              const struct ground *ground, const char *school_name, char out[ALERT_DETAIL_MAX])
 {
-    static const size_t source_rooms[] = {320, 120, 40, 4};
+    static const size_t source_rooms[] = {SOURCE_ROOM, 120, 40, 4};
     for (size_t i = 0; i < sizeof source_rooms / sizeof *source_rooms; i++) {
         yajl_gen g = begin_detail();
         strcpy(out, "{}");
         if (!g)
             return;
-        put_row(g, row, school_name);
+        alert_json_row(g, row, school_name);
         put_text(g, "near");
         yajl_gen_map_open(g);
         put_int(g, "pupils", rules_near(set).pupils);
@@ -493,7 +498,7 @@ void alert_registration_double_on(const struct alert_double *d, const struct rul
     put_exact(g, "weight", true, exact_from_halves(d->weight_halves));
     put_field(g, "rule", "a pupil counts in one school (regulation 1)");
     if (teldag)
-        put_ground(g, &ground, 320);
+        put_ground(g, &ground, SOURCE_ROOM);
     finish_detail(g, out->detail);
 }
 

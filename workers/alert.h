@@ -55,3 +55,9 @@ void alert_stream_stale(const char *stream, int silent_s, struct alert *out);
 void alert_dead_letter(const char *stream, int32_t day, uint64_t number, const char *last_reason, struct alert *out);
 /* Turns a firing alert into its resolution (state, summary; detail keeps the numbers given). */
 void alert_resolve(struct alert *alert);
+
+/* A row's figures as members of an open JSON map, and a parameter as a map: shared with explain.c. A source longer than
+ * source_room - 1 bytes is shortened. */
+struct yajl_gen_t;
+void alert_json_row(struct yajl_gen_t *g, const struct allocation *row, const char *school_name);
+void alert_json_parameter(struct yajl_gen_t *g, const struct parameter *p, size_t source_room);
