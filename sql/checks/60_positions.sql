@@ -15,9 +15,9 @@ WITH place AS (
                     CASE WHEN a.seq = p.next_seq AND a.epoch = p.epoch THEN 0 END) AS before
     FROM place a LEFT JOIN teldag_data.feed_progress p USING (stream_id)
 ), accepted AS (
-    SELECT s.stream_id, (a.body ->> 'epoch')::bigint AS epoch, (a.body ->> 'next')::bigint AS seq
+    SELECT s.stream_id, (a.body ->> 'epoch')::bigint AS epoch, (a.body ->> 'seq')::bigint AS seq
     FROM teldag_data.local_log a JOIN teldag_data.stream s ON s.name = a.body ->> 'stream'
-    WHERE a.act LIKE '%accept%' AND a.body ? 'next'
+    WHERE a.act = 'accept'
 )
 SELECT CASE WHEN w.seq = w.before THEN 'position twice or beyond the progress' ELSE 'positions missing' END AS what,
        n.name || ' epoch ' || w.epoch AS key, 'after ' || w.before || ' comes ' || w.seq AS stored,

@@ -199,6 +199,12 @@ FROM (SELECT DISTINCT ON (s.school_year, s.school_id, s.pupil) s.*, n.name AS st
 JOIN suspect x USING (school_year, school_id, grp)
 WHERE w.standing = 'u';
 
+-- First school day of February without a source (regulation 1, C7): the 1st, or the Monday after when that is a weekend.
+CREATE FUNCTION teldag_data.derived_teldag(count_year int) RETURNS date
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN make_date(count_year + 1, 2, 1)
+       + CASE extract(isodow FROM make_date(count_year + 1, 2, 1))::int WHEN 6 THEN 2 WHEN 7 THEN 1 ELSE 0 END;
+
 -- The rules set in force (that of the lowest shard; all shards load the same files), with the years it is carried over to.
 CREATE VIEW teldag.rules AS
 WITH current AS (
@@ -216,8 +222,10 @@ WITH current AS (
 SELECT teldag_data.year_name(r.school_year) AS school_year, r.name, r.value, r.source, r.verified
 FROM teldag_data.rule r JOIN current c USING (hash)
 UNION ALL
-SELECT teldag_data.year_name(y.school_year), r.name, r.value,
-       r.source || ' (carried over from ' || teldag_data.year_name(y.file_year) || ')', false
+SELECT teldag_data.year_name(y.school_year), r.name,
+       CASE r.name WHEN 'teldag' THEN teldag_data.derived_teldag(y.school_year - 1)::text ELSE r.value END,
+       CASE r.name WHEN 'teldag' THEN 'no rules file for this year; derived: first school day of February [C7]'
+            ELSE r.source || ' (carried over from ' || teldag_data.year_name(y.file_year) || ')' END, false
 FROM carried y JOIN teldag_data.rule r ON r.school_year = y.file_year JOIN current c USING (hash);
 
 CREATE VIEW teldag.clock AS

@@ -11,12 +11,6 @@ CREATE FUNCTION teldag_check.round_by(value numeric, rounding text) RETURNS nume
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN floor(value) + (value - floor(value) >= CASE rounding WHEN 'ge4' THEN 0.4 ELSE 0.5 END)::int;
 
--- First school day of February without a source (1, C7): the 1st, or the Monday after when that is a weekend.
-CREATE FUNCTION teldag_check.derived_teldag(count_year int) RETURNS date
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN make_date(count_year + 1, 2, 1)
-       + CASE extract(isodow FROM make_date(count_year + 1, 2, 1))::int WHEN 6 THEN 2 WHEN 7 THEN 1 ELSE 0 END;
-
 -- Every parameter of every school year of use there can be figures for, from its own file or carried over: the nearest earlier
 -- file, before the first the first. A carried-over teldag is derived, for that of another year would count nobody.
 CREATE VIEW teldag_check.parameter AS
@@ -34,7 +28,7 @@ WITH current AS MATERIALIZED (
     FROM used u
 )
 SELECT s.school_year, s.file_year, r.name,
-       CASE WHEN r.name = 'teldag' AND s.file_year <> s.school_year THEN teldag_check.derived_teldag(s.school_year - 1)::text
+       CASE WHEN r.name = 'teldag' AND s.file_year <> s.school_year THEN teldag_data.derived_teldag(s.school_year - 1)::text
             ELSE r.value END AS value
 FROM source s JOIN teldag_data.rule r ON r.school_year = s.file_year JOIN current c USING (hash);
 
@@ -109,21 +103,44 @@ FROM (SELECT d.*, sum(d.delta) OVER (PARTITION BY d.school_year, d.stream_id, d.
               ON g.stream_id = l.stream_id AND l.epoch >= g.generation AND l.epoch < g.until) d) h
 GROUP BY h.school_year, h.school_id, h.stream_id, h.generation;
 
--- Closings (6): closed from the first match of any stream and generation on. held and announced are those of the stream's
--- current generation (a resend forgets what was announced before it), of the stream that differs, else of the first.
+-- The last generation of a stream that got so far as a match: what lies before it no longer stands.
+CREATE VIEW teldag_check.matched AS
+SELECT h.school_year, h.school_id, h.stream_id, max(h.generation) AS generation
+FROM teldag_check.held h WHERE h.generation > 0 AND h.matched
+GROUP BY h.school_year, h.school_id, h.stream_id;
+
+-- What stands in a stream that was ever sent again, whichever generation it is of.
+CREATE VIEW teldag_check.standing AS
+SELECT s.school_year, s.school_id, s.stream_id, count(*) FILTER (WHERE s.op = 'u' AND (s.epoch < m.generation) IS NOT TRUE)::int AS held
+FROM (SELECT DISTINCT ON (l.school_year, l.school_id, l.pupil, l.stream_id)
+             l.school_year, l.school_id, l.stream_id, l.epoch, l.op
+      FROM (SELECT DISTINCT e.stream_id FROM teldag_data.stream_epoch e WHERE e.resend) r
+      JOIN teldag_data.registration_log l USING (stream_id)
+      WHERE l.op <> 'c'
+      ORDER BY l.school_year, l.school_id, l.pupil, l.stream_id, l.epoch DESC, l.seq DESC) s
+LEFT JOIN teldag_check.matched m USING (school_year, school_id, stream_id)
+GROUP BY s.school_year, s.school_id, s.stream_id;
+
+-- Closings (6): closed from the first match of any stream and generation on. held and announced are those of the stream that
+-- differs, else of the one that announced, else of the first by name. A resend forgets the number announced before it; held is
+-- what has been sent again once a number is announced after it, and all that stands until then.
 CREATE VIEW teldag_check.closed AS
 WITH held AS MATERIALIZED (
     SELECT * FROM teldag_check.held
 ), stream AS (
     SELECT h.school_year, h.school_id, h.stream_id, bool_or(h.matched) AS matched,
-           coalesce(max(h.held) FILTER (WHERE g.current), 0) AS held, max(h.announced) FILTER (WHERE g.current) AS announced
+           max(h.held) FILTER (WHERE g.current) AS again, max(h.announced) FILTER (WHERE g.current) AS announced
     FROM held h JOIN teldag_check.generation g USING (stream_id, generation)
     GROUP BY h.school_year, h.school_id, h.stream_id
+), told AS (
+    SELECT s.school_year, s.school_id, s.stream_id, s.matched, s.announced,
+           CASE WHEN s.announced IS NULL THEN coalesce(t.held, s.again, 0) ELSE s.again END AS held
+    FROM stream s LEFT JOIN teldag_check.standing t USING (school_year, school_id, stream_id)
 ), ranked AS (
     SELECT s.*, bool_or(s.matched) OVER (PARTITION BY s.school_year, s.school_id) AS closed,
            row_number() OVER (PARTITION BY s.school_year, s.school_id
                               ORDER BY (s.announced <> s.held) IS TRUE DESC, s.announced IS NULL, n.name COLLATE "C") AS nth
-    FROM stream s JOIN teldag_data.stream n USING (stream_id)
+    FROM told s JOIN teldag_data.stream n USING (stream_id)
 )
 SELECT r.school_year, r.school_id, r.closed, r.held, coalesce(r.announced, -1) AS announced,
        (r.announced <> r.held) IS TRUE AS differs
@@ -142,9 +159,7 @@ FROM (SELECT DISTINCT ON (s.school_year, s.school_id, s.pupil) s.*, s.op = 'u' A
             WHERE l.op <> 'c'
             ORDER BY l.school_year, l.school_id, l.pupil, l.stream_id, l.epoch DESC, l.seq DESC) s
       JOIN teldag_data.stream n USING (stream_id)
-      LEFT JOIN (SELECT h.school_year, h.school_id, h.stream_id, max(h.generation) AS generation
-                 FROM teldag_check.held h WHERE h.generation > 0 AND h.matched
-                 GROUP BY h.school_year, h.school_id, h.stream_id) m USING (school_year, school_id, stream_id)
+      LEFT JOIN teldag_check.matched m USING (school_year, school_id, stream_id)
       ORDER BY s.school_year, s.school_id, s.pupil, s.happened_at DESC, n.name COLLATE "C" DESC) w
 WHERE w.stands;
 
@@ -317,7 +332,7 @@ WITH cell AS (
              CASE s.status WHEN 'granted' THEN 0 WHEN 'grace' THEN 1 ELSE 2 END, s.school_id
 )
 SELECT s.school_year::smallint AS school_year, s.school_id, s.staffing, s.grp, s.pupils::int AS pupils, s.gok_pupils::int AS gok_pupils,
-       s.threshold, s.points, s.hours_exact, s.hours, s.minimum, s.status, 1::numeric AS sanction_factor,
+       s.threshold, trim_scale(s.points) AS points, trim_scale(s.hours_exact) AS hours_exact, s.hours, s.minimum, s.status, 1::numeric AS sanction_factor,
        CASE WHEN s.status IN ('granted', 'grace') THEN s.hours ELSE 0 END AS granted, -- (10) no sanction without inspections
        floor((s.gok_pupils - s.threshold * s.pupils) / (2 * (1 - s.threshold)))::int AS margin_pupils,
        s.hours - s.minimum AS margin_hours, coalesce(p.status, i.status) AS previous
