@@ -293,8 +293,8 @@ static int walk_streams(struct walk *w, const config_setting_t *list, const char
         char element[64];
         snprintf(element, sizeof element, "streams.[%d]", i);
         if (!config_setting_is_group(s))
-            return fail(w, s->line, "%s: %s, but a group { name = ...; subscribe = ...; } is wanted", element,
-                        type_name(s));
+            return fail(w, list->line, "%s: %s, but a group { name = ...; subscribe = ...; } is wanted",
+                        element, type_name(s));
         struct config_stream *stream = &c->streams[c->stream_count++];
         int err = walk_group(w, s, element, stream_keys, stream);
         if (!err)
@@ -438,9 +438,22 @@ static size_t opaque_length(const char *p)
     return 0;
 }
 
+/* Copies the integer at p (n bytes) and makes it a 64-bit one when it may not fit 32 bits. */
+static char *copy_integer(char *o, const char *p, size_t n)
+{
+    bool hex = n > 2 && (p[1] == 'x' || p[1] == 'X');
+    size_t digits = hex ? n - 2 : n, narrow = hex ? 7 : 9, widest = hex ? 15 : 18;
+    if (digits > widest) /* also beyond 64 bits: as large as it can be written safely */
+        return stpcpy(o, hex ? "0xfffffffffffffffL" : "999999999999999999L");
+    o = mempcpy(o, p, n);
+    if (digits > narrow && p[n] != 'L')
+        *o++ = 'L';
+    return o;
+}
+
 /* libconfig reads an integer with atoi(), so 3000000000 would become -1294967296 and 4294967299 would
- * become 3. Giving every integer that does not fit 32 bits its 64-bit form (suffix L, at most 18 digits) lets
- * the walk see its size. */
+ * become 3. Giving every integer that may not fit 32 bits its 64-bit form (suffix L) lets the walk see its
+ * size. */
 static char *widen_integers(const char *text)
 {
     char *out = malloc(2 * strlen(text) + 32), *o = out;
@@ -449,15 +462,16 @@ static char *widen_integers(const char *text)
     for (const char *p = text; *p;) {
         size_t n = opaque_length(p);
         if (n == 0 && *p >= '0' && *p <= '9') {
-            n = strspn(p, "0123456789abcdefABCDEFxX.");
-            size_t digits = strspn(p, "0123456789");
-            if (digits == n && p[n] != 'L' && digits > 9) {
-                const char *sense = digits > 18 ? "999999999999999999" : p;
-                o = mempcpy(o, sense, digits > 18 ? 18 : digits);
-                *o++ = 'L';
+            bool hex = p[0] == '0' && (p[1] == 'x' || p[1] == 'X');
+            n = hex ? 2 + strspn(p + 2, "0123456789abcdefABCDEF") : strspn(p, "0123456789");
+            bool decimal_point = !hex && (p[n] == '.' || p[n] == 'e' || p[n] == 'E');
+            if (!decimal_point) {
+                o = copy_integer(o, p, n);
                 p += n;
+                p += *p == 'L' && o[-1] == 'L'; /* a suffix that is there already */
                 continue;
             }
+            n += strspn(p + n, "0123456789.eE");
         }
         if (n == 0)
             n = 1;
