@@ -101,7 +101,7 @@ static void read_history(struct explanation *x)
     r = db_query(
         x->db,
         "WITH RECURSIVE line(school_id, depth) AS ("
-        "  SELECT $1::text, 0 UNION SELECT s.school_id, l.depth + 1 FROM line l JOIN teldag.school s ON "
+        "  SELECT $1::text COLLATE \"C\", 0 UNION SELECT s.school_id, l.depth + 1 FROM line l JOIN teldag.school s ON "
         "s.successor_id = l.school_id"
         "  WHERE l.depth < 10 AND s.school_id <> $1::text"
         "), history AS ("

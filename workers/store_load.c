@@ -537,7 +537,7 @@ struct rules_set *store_load_rules(struct db *db, const char *hash, char *error,
         db_query(db, "SELECT near_pupils, near_hours FROM teldag_data.rules_set WHERE hash = $1", 1, values);
     struct db_result *r = db_query(db,
                                    "SELECT school_year, name, value, source, verified FROM teldag_data.rule "
-                                   "WHERE hash = $1 ORDER BY 1, 2 COLLATE \"C\"",
+                                   "WHERE hash = $1 ORDER BY school_year, name COLLATE \"C\"",
                                    1, values);
     size_t count = (size_t)db_rows(r);
     struct parameter *rows = calloc(count ? count : 1, sizeof(*rows));
