@@ -55,13 +55,15 @@ static enum known_status judge(bool threshold, int64_t hours)
 static struct known know_so(const int32_t *cells, const char *group, bool brussels, int64_t percent,
                             int64_t value)
 {
+    static const int tenths[GEN_BUURT] = {2, 4, 6, 8, 8}; /* in the order of enum gen_indicator */
     const unsigned five = GEN_BIT(GEN_BUURT) - 1;
     int64_t pupils = count_cells(cells, 0), gok = count_cells(cells, five), points = 0;
     for (unsigned m = 0; m < GEN_CELLS; m++) {
         unsigned others = m & five & ~GEN_BIT(GEN_THUISTAAL);
-        int weight = (m & GEN_BIT(GEN_TREKKEND) ? 8 : 0) + (m & GEN_BIT(GEN_THUISLOOS) ? 8 : 0) +
-                     (m & GEN_BIT(GEN_MOEDER) ? 6 : 0) + (m & GEN_BIT(GEN_TOELAGE) ? 4 : 0) +
-                     (m & GEN_BIT(GEN_THUISTAAL) && others ? 2 : 0);
+        int weight = 0;
+        for (int k = 0; k < GEN_BUURT; k++)
+            if (m & GEN_BIT(k) && (k != GEN_THUISTAAL || others))
+                weight += tenths[k];
         points += (int64_t)(weight > 12 ? 12 : weight) * cells[m];
     }
     bool concentrated = count_cells(cells, GEN_BIT(GEN_TOELAGE)) * 100 >= pupils * 55 ||

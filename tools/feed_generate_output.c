@@ -90,8 +90,8 @@ char *gen_put_year(char *p, int year)
 char *gen_put_pupil(char *p, uint32_t seed, uint32_t owner, uint32_t number)
 {
     static const char hex[] = "0123456789abcdef";
-    uint64_t parts[2] = {gen_draw(seed, GEN_P_PUPIL_A, owner, number),
-                         gen_draw(seed, GEN_P_PUPIL_B, owner, number)};
+    const uint64_t parts[2] = {gen_draw(seed, GEN_P_PUPIL_A, owner, number),
+                               gen_draw(seed, GEN_P_PUPIL_B, owner, number)};
     *p++ = '"';
     for (int part = 0; part < 2; part++)
         for (int shift = 60; shift >= 0; shift -= 4)

@@ -137,13 +137,19 @@ static void place_dates(const struct build *b, struct gen_pupil *pupil, uint64_t
     }
 }
 
-static void fill_pupils(struct build *b)
+/* The number of the oldest pupil: each year's intake moves the window on. */
+static uint32_t first_number(const struct gen_school *s, int year)
 {
     static const int years_in_school[GEN_LEVELS] = {9, 6, 7, 7};
+    int intake = (s->published ? s->size / 2 : s->size) / years_in_school[s->level];
+    return 1000000u + (uint32_t)((year - 1990) * intake);
+}
+
+static void fill_pupils(struct build *b)
+{
     const struct gen_school *s = b->school;
     int n = b->counted + b->extras, counted_so_far = 0;
-    int intake = (s->published ? s->size / 2 : s->size) / years_in_school[s->level];
-    uint32_t start = 1000000u + (uint32_t)((b->year - 1990) * intake);
+    uint32_t start = first_number(s, b->year);
     for (int i = 0; i < n; i++) {
         struct gen_pupil *pupil = &b->roster->pupils[i];
         memset(pupil, 0, sizeof *pupil);
@@ -325,14 +331,8 @@ static void share_pupil(struct build *b)
         return;
     const struct gen_school *other = &b->world->schools[s->before];
     struct gen_pupil *pupil = &b->roster->pupils[b->roster->count - 1];
-    struct build there = {.world = b->world, .school = other, .year = b->year};
-    struct gen_pupil first;
-    struct gen_roster one = {.pupils = &first, .capacity = 1};
-    there.roster = &one;
-    there.counted = 1;
-    fill_pupils(&there);
-    *pupil = (struct gen_pupil){.owner = first.owner,
-                                .number = first.number,
+    *pupil = (struct gen_pupil){.owner = other->id,
+                                .number = first_number(other, b->year),
                                 .group = pupil->group,
                                 .halves = 2,
                                 .indicators = pupil->indicators};

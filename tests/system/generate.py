@@ -197,6 +197,10 @@ def test_stories(state, counts, summary):
     check("lost and grace schools were granted before the first count",
           all(known[s["school_id"], "2022-2023", "aanbod"]["status"] == "granted"
               for s in summary["schools"] if s["story"] in ("grace", "lost")))
+    after = {"near": "granted", "grace": "granted", "lost": "grace"}
+    wrong = [s["school_id"] for s in summary["schools"] if s["story"] in after and
+             known[s["school_id"], "2023-2024", "aanbod"]["status"] != after[s["story"]]]
+    check("what was granted on the first count prepares their stories", not wrong, wrong)
     where = collections.defaultdict(set)
     for school, year, pupil in state.registrations:
         where[year, pupil].add(school)
