@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 #
 # What the roles may and may not do; sourced by run.sh. The writer goes through the daemon's own kinds of statement, and COPY
 # into a partition made a moment ago by ensure_year().

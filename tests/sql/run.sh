@@ -13,7 +13,7 @@ CLUSTER_FSYNC=${CLUSTER_FSYNC:-off} # nothing here outlives a crash
 trap cluster_stop EXIT
 trap 'exit 1' INT TERM HUP
 cluster_start pattern
-cluster_migrate
+cluster_migrate pattern
 cluster_psql -f "$here/fixture.sql"
 
 passed=0
@@ -74,15 +74,32 @@ run_breaks() {
     drop breaks
 }
 
+# docs/sql.md names every view and column, with its type.
+check_docs() {
+    local line
+    fresh docs
+    while IFS= read -r line; do
+        # shellcheck disable=SC2016
+        if grep -qxF "$line" <(sed -n 's/^\(## [a-z_]*\)$/\1/p; s/^\(| `[a-z_]*` | [a-z[]*\]* |\) .*/\1/p' "$top/docs/sql.md"); then
+            pass
+        else
+            fail "docs/sql.md has no line: $line"
+        fi
+    done < <(in_database docs -At -c "
+        SELECT '## ' || relname FROM pg_class WHERE relnamespace = 'teldag'::regnamespace AND relkind = 'v'
+        UNION SELECT format('| \`%s\` | %s |', attname, replace(format_type(atttypid, NULL), 'timestamp with time zone', 'timestamptz'))
+        FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'teldag'::regnamespace AND attnum > 0 AND relkind = 'v'")
+    drop docs
+}
+
 if [ $# -gt 0 ]; then
     for file in "$@"; do run_case "$file"; done
 else
     for file in "$here"/cases/*.sql; do run_case "$file"; done
-    if [ -f "$here/breaks.sql" ]; then run_breaks; fi
-    if [ -f "$here/rights.sh" ]; then
-        # shellcheck source=tests/sql/rights.sh
-        . "$here/rights.sh"
-    fi
+    check_docs
+    run_breaks
+    # shellcheck source=tests/sql/rights.sh
+    . "$here/rights.sh"
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
