@@ -423,7 +423,7 @@ bool alert_from_allocation(const struct allocation *row, bool count_closed, cons
     char year[YEAR_TEXT_MAX];
     year_format(row->year, year);
     say_school(&s, row->school_id, school_name);
-    say(&s, ", %s %s, %s: ", staffing_names[row->staffing], group_names[row->group], year);
+    say(&s, ", %s %s in %s, ", staffing_names[row->staffing], group_names[row->group], year);
     say_verdict(&s, out, row);
     say(&s, ": ");
     say_numbers(&s, row, set);

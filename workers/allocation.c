@@ -160,7 +160,7 @@ static struct exact choose_factor(const struct rules *rules, bool brussels, cons
         allocation_reaches(counts->indicator[IND_THUISTAAL], rules->so_concentration_share, counts->pupils);
     if (concentrated)
         factor = rules->so_concentration_factor;
-    if (brussels && (!concentrated || exact_cmp(rules->so_brussels_factor, factor) > 0))
+    if (brussels && exact_cmp(rules->so_brussels_factor, factor) > 0)
         factor = rules->so_brussels_factor;
     return factor;
 }

@@ -13,6 +13,10 @@
     {                                                                                                        \
         name, RULES_DECIMAL, FIELD(f), "0", most, NULL, false                                                \
     }
+#define FACTOR(name, f)                                                                                      \
+    {                                                                                                        \
+        name, RULES_DECIMAL, FIELD(f), "1", MOST_COEFFICIENT, NULL, false                                    \
+    }
 #define HOURS(name, f)                                                                                       \
     {                                                                                                        \
         name, RULES_INT, FIELD(f), "0", "999", NULL, false                                                   \
@@ -52,10 +56,10 @@ const struct rules_spec rules_specs[RULES_SPEC_COUNT] = {
     DECIMAL("buso.thuistaal", bu_thuistaal[1], MOST_COEFFICIENT),
     DECIMAL("buso.value", bu_value[1], MOST_COEFFICIENT),
     WORD("gedoog.covers", gedoog_covers_threshold, covers_words),
-    DECIMAL("gok.brussels_factor", so_brussels_factor, MOST_COEFFICIENT),
+    FACTOR("gok.brussels_factor", so_brussels_factor),
     DECIMAL("gok.cap", so_cap, MOST_COEFFICIENT),
     BOOL("gok.combination", so_combination),
-    DECIMAL("gok.concentration_factor", so_concentration_factor, MOST_COEFFICIENT),
+    FACTOR("gok.concentration_factor", so_concentration_factor),
     DECIMAL("gok.concentration_share", so_concentration_share, MOST_SHARE),
     HOURS("gok.minimum", so_minimum),
     WORD("gok.minimum_on", minimum_on_rounded, minimum_on_words),
