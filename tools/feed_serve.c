@@ -31,6 +31,7 @@
 
 #define HEAD_PERIOD_US    1000000
 #define LOOK_PERIOD_MS    100
+#define QUICK_LOOKS       4
 #define MESSAGE_BYTES     (256u * 1024) /* payload of one message, unless one line is longer */
 #define LIVE_EVENTS       500
 #define ANSWER_EVENTS     5000 /* in one message of an answer */
@@ -50,6 +51,7 @@ struct server {
     int signals, watch, wake, stop;
     uint64_t published; /* next sequence to go out live */
     uint64_t next_head_us;
+    int looks;                          /* quick looks left after a sign that the journal changes */
     bool subscribed[WIRE_NAME_MAX + 1]; /* somebody subscribes to this many bytes of our name */
     char *payload;
     struct feed_pump pump;
@@ -319,9 +321,13 @@ static void drain(int fd)
         ;
 }
 
+/* The kernel tells of the write that ends a commit a moment before LMDB shows the commit to readers: hence
+ * some more looks, each after twice the time. */
 static int poll_timeout(const struct server *s)
 {
-    return s->published < s->state.next ? 0 : LOOK_PERIOD_MS;
+    if (s->published < s->state.next)
+        return 0;
+    return s->looks > 0 ? 1 << (QUICK_LOOKS - s->looks) : LOOK_PERIOD_MS;
 }
 
 /* 0 when told to stop, else an exit code. */
@@ -340,8 +346,11 @@ static int serve_until_stopped(struct server *s)
             return atomic_load(&s->pump_exit);
         if (items[3].readable)
             drain(s->wake);
-        if (items[4].readable)
+        s->looks -= s->looks > 0;
+        if (items[4].readable) {
             drain(s->watch);
+            s->looks = QUICK_LOOKS;
+        }
         if (err == 0)
             read_subscriptions(s);
         if (err == 0)

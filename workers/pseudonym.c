@@ -372,8 +372,8 @@ size_t pseudonym_scrub(char *bytes, size_t len)
 size_t pseudonym_line(const struct pseudonym_key *key, const char *line, size_t len, char *out)
 {
     const char *in = line;
-    if (memchr(line, '\\',
-               len)) { /* at out's far end: what is written, at most 2 x what is read, never reaches it */
+    if (memchr(line, '\\', len)) {
+        /* Spelled out at out's far end: what is written, at most 2 x what is read, never reaches it. */
         char *copy = out + 2 * len + 64;
         memcpy(copy, line, len);
         len = spell_out(copy, len);
