@@ -66,7 +66,7 @@ struct number {
 };
 static struct number number_text(struct exact value)
 {
-    struct number n;
+    struct number n = {""};
     exact_format(value, n.text);
     return n;
 }
@@ -79,7 +79,7 @@ struct year_name {
 };
 static struct year_name year_text(int year)
 {
-    struct year_name n;
+    struct year_name n = {""};
     year_format(year, n.text);
     return n;
 }

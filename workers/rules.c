@@ -630,9 +630,9 @@ out:
 /* "2024-2025.conf" -> 2024; -1 otherwise. */
 static int year_of_file(const char *name)
 {
-    static const char shape[] = "dddd-dddd.conf";
+    static const char shape[] = "DDDD-DDDD.conf"; /* D: a digit */
     for (size_t i = 0; i < sizeof shape; i++)
-        if (shape[i] == 'd' && i < 9 ? name[i] < '0' || name[i] > '9' : name[i] != shape[i])
+        if (shape[i] == 'D' ? name[i] < '0' || name[i] > '9' : name[i] != shape[i])
             return -1;
     int year = atoi(name);
     return atoi(name + 5) == year + 1 && year_is_known(year) ? year : -1;

@@ -13,19 +13,20 @@
 #include "workers/event.h"
 #include "workers/exact.h"
 
-struct parameter {      /* as the view rules shows it */
-    int year;           /* start of the school year of use whose file it stands in */
-    char *name;         /* dotted path, "gok.cap" */
-    char *value;        /* text as written */
+struct parameter { /* as the view rules shows it */
+    int year;      /* start of the school year of use whose file it stands in */
+    char *name;    /* dotted path, "gok.cap" */
+    char *value;   /* text as written */
     char *source;
     bool verified;
 };
 
 /* One school year's parameters, parsed. */
 struct rules {
-    int year;          /* of use */
-    int file_year;     /* of the file it comes from; != year when carried over (then every verified shows false) */
-    int32_t teldag;    /* of count year = year - 1; days since 1970. Parameter "teldag" ("2025-02-03") */
+    int year;       /* of use */
+    int file_year;  /* of the file it comes from; != year when carried over (then every verified shows false)
+                     */
+    int32_t teldag; /* of count year = year - 1; days since 1970. Parameter "teldag" ("2025-02-03") */
     enum rounding rounding;
     bool round_points_so, round_points_bubao, round_points_buso;
     bool minimum_on_rounded;
@@ -40,8 +41,8 @@ struct rules {
     /* gok_aanvullende_lestijden, gok_extra_lesuren: [0] bubao, [1] buso */
     struct exact bu_moeder[2], bu_thuistaal[2], bu_threshold[2], bu_value[2];
     int bu_minimum[2];
-    bool bu_eligibility_or;   /* bu.eligibility = "or" */
-    bool bu_share_any;        /* bu.share_counts = "any" */
+    bool bu_eligibility_or;       /* bu.eligibility = "or" */
+    bool bu_share_any;            /* bu.share_counts = "any" */
     bool gedoog_covers_threshold; /* gedoog.covers = "threshold and minimum" */
 };
 
@@ -51,27 +52,29 @@ struct rules_near {
     int pupils, hours;
 };
 
-/* Reads every <year>.conf of directory. On error returns NULL and fills error (file, line, key, and what to do). */
+/* Reads every <year>.conf of directory. On error returns NULL and fills error (file, line, key, and what to
+ * do). */
 struct rules_set *rules_load(const char *directory, struct rules_near near, char *error, size_t error_len);
 /* From stored rows (what rules_parameter() listed), as teldagctl and a restart without files do. */
-struct rules_set *rules_from_parameters(const struct parameter *rows, size_t count, struct rules_near near, char *error,
-                                        size_t error_len);
+struct rules_set *rules_from_parameters(const struct parameter *rows, size_t count, struct rules_near near,
+                                        char *error, size_t error_len);
 void rules_free(struct rules_set **set);
 
-/* The parameters of one school year of use: of its own file, else the nearest earlier file, else the first. Never NULL. */
+/* The parameters of one school year of use: of its own file, else the nearest earlier file, else the first.
+ * Never NULL. */
 const struct rules *rules_for_year(const struct rules_set *set, int year_of_use);
 struct rules_near rules_near(const struct rules_set *set);
 const char *rules_hash(const struct rules_set *set); /* 32 hex digits over all parameters and near settings */
 /* All rows as written, ordered by year and name. */
 size_t rules_count(const struct rules_set *set);
 const struct parameter *rules_parameter(const struct rules_set *set, size_t i);
-/* The row behind a figure for a year of use; NULL when there is no such name. A year without a file gets the row of the
- * file it is carried over from (row->year is that file's), with verified false and a source that says so; its teldag is
- * derived: a teldag of another year would count nobody. */
+/* The row behind a figure for a year of use; NULL when there is no such name. A year without a file gets the
+ * row of the file it is carried over from (row->year is that file's), with verified false and a source that
+ * says so; its teldag is derived: a teldag of another year would count nobody. */
 const struct parameter *rules_find(const struct rules_set *set, int year_of_use, const char *name);
 
-/* The teldag of a count year without a source: the first school day of February, that is 1 February or the Monday after
- * when that is a weekend [C7]. Days since 1970. */
+/* The teldag of a count year without a source: the first school day of February, that is 1 February or the
+ * Monday after when that is a weekend [C7]. Days since 1970. */
 int32_t rules_derived_teldag(int count_year);
 
 /* The one table of parameters (rules_table.c), in the order of their names. */
@@ -79,9 +82,10 @@ enum rules_type { RULES_DECIMAL, RULES_INT, RULES_BOOL, RULES_WORD, RULES_DATE }
 struct rules_spec {
     const char *name;
     enum rules_type type;
-    size_t offset;            /* in struct rules: struct exact, int, bool, bool or int (words), int32_t (date) */
-    const char *min, *max;    /* RULES_DECIMAL, RULES_INT: inclusive */
-    const char *const *words; /* RULES_WORD: NULL-terminated; the index is stored, in a bool unless word_is_int */
+    size_t offset;         /* in struct rules: struct exact, int, bool, bool or int (words), int32_t (date) */
+    const char *min, *max; /* RULES_DECIMAL, RULES_INT: inclusive */
+    const char *const
+        *words; /* RULES_WORD: NULL-terminated; the index is stored, in a bool unless word_is_int */
     bool word_is_int;
 };
 #define RULES_SPEC_COUNT 39
