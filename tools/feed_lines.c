@@ -143,13 +143,12 @@ static void push_notice(struct feed_lines *l, uint64_t length, const uint8_t sha
 /* A whole line of at most 1 MiB (CR dropped). Pseudonyms may make it longer than that. */
 static void push_whole(struct feed_lines *l, const char *line, size_t len)
 {
-    size_t safe;
     if (len > 0 && line[len - 1] == '\r')
         len--;
     if (len == 0)
         return;
     if (len <= WIRE_EVENT_MAX) {
-        safe = pseudonym_line(l->key, line, len, l->arena + l->used);
+        size_t safe = pseudonym_line(l->key, line, len, l->arena + l->used);
         if (safe <= WIRE_EVENT_MAX) {
             push_line(l, safe);
             return;

@@ -351,10 +351,10 @@ static int serve_until_stopped(struct server *s)
             drain(s->watch);
             s->looks = QUICK_LOOKS;
         }
-        if (err == 0)
+        if (err == 0) {
             read_subscriptions(s);
-        if (err == 0)
             err = read_requests(s);
+        }
         if (err == 0)
             err = journal_read_state(s->journal, &s->state);
         if (err == 0)
