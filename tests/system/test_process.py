@@ -1,0 +1,270 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The process around the work, without a database: what it tells the service manager, its control socket, its
+metrics, and how it stops. What an operator sees when PostgreSQL is away is part of the test."""
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+from harness import BUILD, SLOW, TOP, free_ports, main, wait_for
+
+
+class Process:
+    """One daemon in a folder of its own, with a service manager that listens."""
+
+    def __init__(self):
+        self.home = tempfile.mkdtemp(prefix="teldag-process.")
+        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.manager.bind(os.path.join(self.home, "notify"))
+        self.manager.setblocking(False)
+        self.told = []
+        self.control = os.path.join(self.home, "control.sock")
+        self.ports = free_ports(5)
+        self.process = None
+        shutil.copytree(os.path.join(TOP, "conf/rules"), os.path.join(self.home, "rules"))
+        self.configure()
+
+    def configure(self, near="{ pupils = 3; hours = 1; }", extra=""):
+        subscribe, fetch, publish, answer, metrics = self.ports
+        with open(os.path.join(self.home, "teldagd.conf"), "w") as out:
+            out.write(f'''database = "host={self.home}/no-database dbname=teldag";
+rules = "rules"; control = "control.sock"; metrics = "127.0.0.1:{metrics}"; near = {near};
+streams = ( {{ name = "registration.0"; subscribe = "tcp://127.0.0.1:{subscribe}"; fetch = "tcp://127.0.0.1:{fetch}"; }} );
+alerts = {{ publish = "tcp://127.0.0.1:{publish}"; fetch = "tcp://127.0.0.1:{answer}"; }};
+{extra}
+''')
+
+    def spawn(self, **environment):
+        with open(os.path.join(self.home, "log"), "a") as log:
+            return subprocess.Popen([os.path.join(BUILD, "teldagd"), "-c", "teldagd.conf"], cwd=self.home, stderr=log,
+                                    env=dict(os.environ, NOTIFY_SOCKET=os.path.join(self.home, "notify"), **environment))
+
+    def start(self, **environment):
+        self.process = self.spawn(**environment)
+        wait_for(lambda: self.was_told("READY=1"), 10, "no READY=1: " + self.log())
+
+    def log(self):
+        with open(os.path.join(self.home, "log")) as log:
+            return log.read()
+
+    def was_told(self, text):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.told.append(self.manager.recv(4096).decode())
+        return any(text in message for message in self.told)
+
+    def connect(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(20 * SLOW)
+        s.connect(self.control)
+        return s
+
+    def ask(self, request):
+        with self.connect() as s:
+            line = request if isinstance(request, bytes) else json.dumps(request).encode()
+            s.sendall(line + b"\n")
+            return json.loads(s.makefile().readline())
+
+    def get(self, path, data=None):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[4]}{path}", data, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.manager.close()
+        shutil.rmtree(self.home)
+
+
+@contextlib.contextmanager
+def running(start=True, **environment):
+    p = Process()
+    try:
+        if start:
+            p.start(**environment)
+        yield p
+    finally:
+        p.close()
+
+
+def test_ready_without_database_and_says_so():
+    with running() as p:
+        wait_for(lambda: p.was_told("STATUS=backing off"), 10, "STATUS does not say that it waits: %s" % p.told)
+        status = p.ask({"command": "status"})
+        assert status["ready"] is False and status["degraded"] is True, status
+        assert any("writer is" in reason for reason in status["reasons"]), status["reasons"]
+        code, text = p.get("/readyz")
+        assert code == 503 and "the writer is" in text, (code, text)
+        assert p.get("/healthz") == (200, "ok\n")
+
+
+def test_watchdog_is_fed_also_while_waiting():
+    with running(WATCHDOG_USEC="600000") as p:
+        def fed():
+            p.was_told("")
+            return p.told.count("WATCHDOG=1")
+        wait_for(lambda: fed() >= 3, 10, "the watchdog is not fed")
+
+
+def test_metrics_are_what_prometheus_reads():
+    with running() as p:
+        code, text = p.get("/metrics")
+        assert code == 200
+        for name in ("teldagd_stream_position", "teldagd_stream_gaps_total", "teldagd_commit_seconds_bucket",
+                     "teldagd_alerts", "teldagd_resident_memory_bytes"):
+            assert name in text, name
+        assert 'teldagd_stream_paused{stream="registration.0"} 0' in text
+        if shutil.which("promtool"):
+            checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
+            assert checked.returncode == 0, checked.stdout + checked.stderr
+        assert p.get("/other")[0] == 404
+        assert p.get("/metrics", data=b"x")[0] == 405
+
+
+def test_every_metric_stands_in_the_manual():
+    with running() as p:
+        with open(os.path.join(TOP, "docs/operations.md")) as file:
+            manual = file.read()
+        names = {line.split()[2] for line in p.get("/metrics")[1].splitlines() if line.startswith("# TYPE")}
+        assert len(names) > 40
+        missing = sorted(name for name in names if "`%s`" % name not in manual)
+        assert not missing, missing
+
+
+def test_control_protocol():
+    with running() as p:
+        assert oct(os.stat(p.control).st_mode & 0o777) == "0o660"
+        assert p.ask({"command": "hello"})["generation"] == 1
+        assert p.ask({"command": "hello"})["generation"] == 2
+        assert p.ask({"command": "streams"})["streams"][0]["hello_wanted"] == 2
+        for bad in (b"", b"[", b"[]", b'{"command":1}', b'{"command":"dance"}', b'{"command":"status","command":"x"}',
+                    b'{"command":"pause"}', b'{"command":"pause","stream":"../x"}',
+                    b'{"command":"accept","stream":"registration.0","mode":"perhaps"}',
+                    b'{"command":"dead-letter","act":"retry","stream":"registration.0","seq":-1}',
+                    b'{"command":"dead-letter","act":"retry","stream":"registration.0","seq":"1"}', b"\xff" * 10, b"[" * 5000):
+            answer = p.ask(bad)
+            assert answer["code"] == 64 and answer["error"], (bad, answer)
+        answer = p.ask({"command": "pause", "stream": "registration.0"})
+        assert answer["code"] == 69, answer  # no database: refused at once, not waited for
+        assert p.ask(b"x" * 70000)["code"] == 64
+        # several requests on one connection
+        with p.connect() as s:
+            s.sendall(b'{"command":"streams"}\n{"command":"hello"}\n')
+            lines = s.makefile()
+            assert "streams" in json.loads(lines.readline())
+            assert "generation" in json.loads(lines.readline())
+
+
+def test_silent_connections_do_not_block_it():
+    with running() as p:
+        silent = [p.connect() for _ in range(15)]
+        assert "generation" in p.ask({"command": "hello"})
+        for s in silent:
+            s.close()
+
+
+def test_stale_socket_is_replaced_a_living_one_is_not():
+    with running(start=False) as p:
+        stale = socket.socket(socket.AF_UNIX)
+        stale.bind(p.control)
+        stale.close()
+        p.start()
+        assert "replacing the stale socket" in p.log()
+        assert "generation" in p.ask({"command": "hello"})
+        p.ports = free_ports(5)
+        p.configure()
+        second = p.spawn()
+        assert second.wait(10 * SLOW) == 69
+        assert "another daemon" in p.log()
+        assert "generation" in p.ask({"command": "hello"})
+        p.process.kill()
+        p.process.wait()
+        p.told.clear()
+        p.start()  # what kill -9 left behind is no obstacle
+        assert "generation" in p.ask({"command": "hello"})
+
+
+def test_reload_refused_keeps_the_old_configuration():
+    with running() as p:
+        p.configure(near="{ pupils = 5000; hours = 1; }")
+        answer = p.ask({"command": "reload"})
+        assert answer["code"] == 78 and "teldagd.conf:2: near.pupils: 5000 is out of range" in answer["error"], answer
+        assert "old configuration stays in force" in answer["error"]
+        p.configure()
+        with open(os.path.join(p.home, "rules/2024-2025.conf"), "a") as rules:
+            rules.write("surprise = 1;\n")
+        answer = p.ask({"command": "reload"})
+        assert answer["code"] == 78 and "2024-2025.conf" in answer["error"], answer
+
+
+def test_sighup_reloads_and_tells_the_manager():
+    with running() as p:
+        p.told.clear()
+        p.configure(near="{ pupils = 5000; hours = 1; }")
+        p.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: p.was_told("RELOADING=1\nMONOTONIC_USEC=") and p.was_told("READY=1"), 10, "not told: %s" % p.told)
+        wait_for(lambda: "reload refused" in p.log(), 5, "the log does not say that the reload was refused")
+        assert p.process.poll() is None
+
+
+def test_sigterm_stops_at_once_without_database():
+    with running() as p:
+        started = time.monotonic()
+        p.process.send_signal(signal.SIGTERM)
+        assert p.process.wait(10 * SLOW) == 0
+        assert time.monotonic() - started < 6 * SLOW
+        assert p.was_told("STOPPING=1")
+        assert not os.path.exists(p.control)
+
+
+def test_second_sigterm_ends_it():
+    """Closing the message bus takes a moment; the second signal does not wait for it."""
+    with running() as p:
+        os.kill(p.process.pid, signal.SIGSTOP)  # both signals wait together
+        os.kill(p.process.pid, signal.SIGTERM)
+        os.kill(p.process.pid, signal.SIGINT)
+        os.kill(p.process.pid, signal.SIGCONT)
+        assert p.process.wait(10 * SLOW) in (-signal.SIGTERM, -signal.SIGINT)
+    with running() as p:
+        p.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: p.was_told("STOPPING=1"), 10, "no STOPPING=1")
+        time.sleep(0.02)
+        p.process.send_signal(signal.SIGTERM)
+        assert p.process.wait(10 * SLOW) == -signal.SIGTERM
+
+
+def test_taken_port_is_said():
+    with running(start=False) as p:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", p.ports[4]))
+            taken.listen()
+            process = p.spawn()
+            assert process.wait(15 * SLOW) == 69
+        assert "metrics on 127.0.0.1:" in p.log() and "could not start: metrics" in p.log(), p.log()
+        assert not os.path.exists(p.control)
+
+
+def test_closed_standard_descriptors():
+    with running(start=False) as p:
+        argv = [os.path.join(BUILD, "teldagd"), "-c", "teldagd.conf"]
+        p.process = subprocess.Popen(["/bin/sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh"] + argv, cwd=p.home,
+                                     env=dict(os.environ, NOTIFY_SOCKET=os.path.join(p.home, "notify")))
+        wait_for(lambda: p.was_told("READY=1"), 10, "no READY=1")
+        for fd in range(3):
+            assert os.readlink("/proc/%d/fd/%d" % (p.process.pid, fd)) == "/dev/null"
+
+
+if __name__ == "__main__":
+    main({name: value for name, value in list(globals().items()) if name.startswith("test_")})
