@@ -78,7 +78,7 @@ class Cluster:
                                conninfo or self.conninfo, "-c", query], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr.strip())
-        return [[None if f == "\x1e" else f for f in line.split("\x1f")] for line in done.stdout.splitlines()]
+        return [[None if f == "\x1e" else f for f in line.split("\x1f")] for line in done.stdout.split("\n")[:-1]]
 
     def one(self, query):
         return self.sql(query)[0][0]
