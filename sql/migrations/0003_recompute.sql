@@ -92,11 +92,11 @@ CREATE VIEW teldag_check.held AS
 SELECT h.school_year, h.school_id, h.stream_id, h.generation, sum(h.delta)::int AS held,
        bool_or(h.op = 'c' AND h.pupils = h.running) AS matched,
        (max(ARRAY[h.epoch, h.seq, h.pupils]) FILTER (WHERE h.op = 'c'))[3]::int AS announced
-FROM (SELECT d.*, sum(d.delta) OVER (PARTITION BY d.school_year, d.stream_id, d.generation, d.school_id
+FROM (SELECT d.*, sum(d.delta) OVER (PARTITION BY d.school_id, d.school_year, d.stream_id, d.generation
                                      ORDER BY d.epoch, d.seq) AS running
       FROM (SELECT l.school_year, l.school_id, l.stream_id, g.generation, l.epoch, l.seq, l.op, l.pupils,
                    CASE l.op WHEN 'c' THEN 0 WHEN 'u' THEN 1 ELSE 0 END
-                   - coalesce((l.op <> 'c' AND lag(l.op) OVER (PARTITION BY l.school_year, l.stream_id, g.generation, l.school_id,
+                   - coalesce((l.op <> 'c' AND lag(l.op) OVER (PARTITION BY l.school_id, l.school_year, l.stream_id, g.generation,
                                                                l.pupil ORDER BY l.epoch, l.seq) = 'u')::int, 0) AS delta
             FROM teldag_data.registration_log l
             JOIN teldag_check.generation g
@@ -151,16 +151,16 @@ FROM ranked r WHERE r.nth = 1;
 CREATE VIEW teldag_check.registration AS
 SELECT w.school_year, w.school_id, w.pupil, w.grp, w.regular, w.half_weight, w.valid_from, w.valid_until, w.indicators,
        w.home_language, w.stream_id, w.epoch, w.seq
-FROM (SELECT DISTINCT ON (s.school_year, s.school_id, s.pupil) s.*, s.op = 'u' AND (s.epoch < m.generation) IS NOT TRUE AS stands
-      FROM (SELECT DISTINCT ON (l.school_year, l.school_id, l.pupil, l.stream_id)
+FROM (SELECT DISTINCT ON (s.school_id, s.pupil, s.school_year) s.*, s.op = 'u' AND (s.epoch < m.generation) IS NOT TRUE AS stands
+      FROM (SELECT DISTINCT ON (l.school_id, l.pupil, l.school_year, l.stream_id)
                    l.school_year, l.school_id, l.pupil, l.stream_id, l.epoch, l.seq, l.op, l.grp, l.regular, l.half_weight,
                    l.valid_from, l.valid_until, l.indicators, l.home_language, l.happened_at
             FROM teldag_data.registration_log l
             WHERE l.op <> 'c'
-            ORDER BY l.school_year, l.school_id, l.pupil, l.stream_id, l.epoch DESC, l.seq DESC) s
+            ORDER BY l.school_id, l.pupil, l.school_year, l.stream_id, l.epoch DESC, l.seq DESC) s
       JOIN teldag_data.stream n USING (stream_id)
       LEFT JOIN teldag_check.matched m USING (school_year, school_id, stream_id)
-      ORDER BY s.school_year, s.school_id, s.pupil, s.happened_at DESC, n.name COLLATE "C" DESC) w
+      ORDER BY s.school_id, s.pupil, s.school_year, s.happened_at DESC, n.name COLLATE "C" DESC) w
 WHERE w.stands;
 
 -- Of these the ones a count counts (1): regular, and there on the teldag of the count year.
@@ -342,19 +342,31 @@ LEFT JOIN spoken p ON p.school_year = s.school_year - 1 AND p.school_id = s.scho
 LEFT JOIN inherited_status i ON i.school_year = s.school_year AND i.school_id = s.school_id AND i.staffing = s.staffing
                             AND i.grp = s.grp;
 
--- Pupils counted in two or more schools whose counts are closed, with more than one pupil's weight together (1).
+-- Pupils counted in two or more schools whose counts are closed, with more than one pupil's weight together (1). Only the pupils
+-- two schools ever spoke of are looked at; who stands and who is counted is decided as in registration and counted.
 CREATE VIEW teldag_check.double AS
 WITH suspect AS MATERIALIZED (
     SELECT l.school_year, l.pupil FROM teldag_data.registration_log l WHERE l.op = 'u'
     GROUP BY l.school_year, l.pupil HAVING min(l.school_id) <> max(l.school_id)
+), last AS (
+    SELECT DISTINCT ON (l.school_id, l.pupil, l.school_year, l.stream_id) l.*
+    FROM suspect x JOIN teldag_data.registration_log l USING (school_year, pupil)
+    ORDER BY l.school_id, l.pupil, l.school_year, l.stream_id, l.epoch DESC, l.seq DESC
+), winner AS (
+    SELECT DISTINCT ON (s.school_id, s.pupil, s.school_year) s.*, s.op = 'u' AND (s.epoch < m.generation) IS NOT TRUE AS stands
+    FROM last s
+    JOIN teldag_data.stream n USING (stream_id)
+    LEFT JOIN teldag_check.matched m USING (school_year, school_id, stream_id)
+    ORDER BY s.school_id, s.pupil, s.school_year, s.happened_at DESC, n.name COLLATE "C" DESC
 ), here AS (
-    SELECT c.school_year, c.school_id, c.pupil, c.half_weight,
-           count(*) OVER (PARTITION BY c.school_year, c.pupil) AS schools,
-           sum(c.half_weight) OVER (PARTITION BY c.school_year, c.pupil) AS halves
-    FROM teldag_check.counted c
-    JOIN suspect x USING (school_year, pupil)
-    JOIN teldag_data.count_closed d USING (school_year, school_id)
-    WHERE d.closed
+    SELECT w.school_year, w.school_id, w.pupil,
+           count(*) OVER (PARTITION BY w.school_year, w.pupil) AS schools,
+           sum(w.half_weight) OVER (PARTITION BY w.school_year, w.pupil) AS halves
+    FROM winner w
+    JOIN teldag_check.rules u ON u.school_year = w.school_year + 1
+    JOIN teldag_data.count_closed d ON d.school_year = w.school_year AND d.school_id = w.school_id AND d.closed
+    WHERE w.stands AND w.regular AND (w.valid_from IS NULL OR w.valid_from <= u.teldag)
+      AND (w.valid_until IS NULL OR u.teldag < w.valid_until)
 )
 SELECT h.school_year, h.school_id, h.pupil, h.schools, h.halves FROM here h WHERE h.schools > 1 AND h.halves > 2;
 
