@@ -726,6 +726,8 @@ static void test_history_computed(void **state)
     assert_status(l, 1, 2021, STATUS_GRANTED, 0, false);
     assert_status(l, 1, 2022, STATUS_GRACE, 1, false);
     assert_status(l, 1, 2023, STATUS_BELOW_THRESHOLD, 1, false); /* no grace after grace */
+    assert_int_equal(ledger_allocations(l, 1, 2023, rows), 1);
+    assert_int_equal(rows[0].previous, STATUS_GRACE); /* or threshold.lost would not fire */
     assert_status(l, 1, 2024, STATUS_BELOW_THRESHOLD, 1, false);
     known(l, 1, 2021, STATUS_BELOW_THRESHOLD); /* computed goes before official */
     assert_status(l, 1, 2022, STATUS_GRACE, 1, false);
@@ -746,6 +748,7 @@ static void test_history_inherited(void **state)
 {
     (void)state;
     struct ledger *l = new_ledger(&february);
+    struct allocation rows[3];
     /* 1 -> 2 -> 3 and 4 -> 3; school 2 never had pupils, school 5 inherits nothing. */
     school(l, 1, 1, date_from_ymd(2022, 8, 31), 2);
     school(l, 1, 2, 0, 3);
@@ -756,18 +759,39 @@ static void test_history_inherited(void **state)
     fill(l, 5, 2021, 4, 1);
     assert_status(l, 3, 2022, STATUS_GRACE, 1, false);
     assert_status(l, 5, 2022, STATUS_BELOW_THRESHOLD, 0, false);
+    fill(l, 1, 2021, 4, 1);
+    fill(l, 3, 2022, 4, 1);
+    assert_status(l, 3, 2023, STATUS_BELOW_THRESHOLD, 3, false);
+    assert_int_equal(ledger_allocations(l, 3, 2023, rows), 1);
+    assert_int_equal(rows[0].previous, STATUS_GRACE);
     fill(l, 4, 2020, 4, 1);
     school(l, 1, 4, 0, 3);
     assert_status(l, 3, 2022, STATUS_GRACE, 1, false); /* a granted predecessor before one that was not */
     fill(l, 2, 2020, 4, 1);
     assert_status(l, 3, 2022, STATUS_BELOW_THRESHOLD, 2,
                   false); /* 2 has a history of its own now: 1 is not asked */
-    fill(l, 1, 2021, 4, 2);
-    struct allocation rows[3];
     assert_int_equal(ledger_allocations(l, 1, 2022, rows), 0); /* closed before 1 September */
     school(l, 2, 4, 0, 0);
     school(l, 2, 2, 0, 0);
     assert_status(l, 3, 2022, STATUS_BELOW_THRESHOLD, 0, false);
+    ledger_free(&l);
+}
+
+/* A predecessor's gedoogjaar is inherited as what it was: no grace after it. */
+static void test_history_inherits_grace(void **state)
+{
+    (void)state;
+    struct ledger *l = new_ledger(&february);
+    struct allocation rows[3];
+    school(l, 1, 1, 0, 2);
+    school(l, 1, 2, 0, 0);
+    fill(l, 1, 2019, 4, 2);
+    fill(l, 1, 2020, 4, 1);
+    fill(l, 2, 2021, 4, 1);
+    assert_status(l, 1, 2021, STATUS_GRACE, 1, false);
+    assert_status(l, 2, 2022, STATUS_BELOW_THRESHOLD, 1, false);
+    assert_int_equal(ledger_allocations(l, 2, 2022, rows), 1);
+    assert_int_equal(rows[0].previous, STATUS_GRACE);
     ledger_free(&l);
 }
 
@@ -1016,6 +1040,7 @@ int main(void)
         cmocka_unit_test(test_withdraw_undoes_upsert),
         cmocka_unit_test(test_history_computed),
         cmocka_unit_test(test_history_inherited),
+        cmocka_unit_test(test_history_inherits_grace),
         cmocka_unit_test(test_history_circle),
         cmocka_unit_test(test_touched),
         cmocka_unit_test(test_odd_input),

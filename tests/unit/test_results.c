@@ -239,8 +239,8 @@ static void assert_no_changes(const struct changes *c)
 
 static void random_event(struct one *o, const struct ledger *l)
 {
-    static const enum group groups[] = {GROUP_GRAAD1, GROUP_GRAAD1, GROUP_GRAAD23,
-                                        GROUP_OKAN,   GROUP_LAGER,  GROUP_TYPE3};
+    static const enum group groups[] = {GROUP_GRAAD1,  GROUP_GRAAD1, GROUP_GRAAD1,
+                                        GROUP_GRAAD23, GROUP_LAGER,  GROUP_TYPE3};
     static const enum level levels[] = {LEVEL_SO, LEVEL_SO, LEVEL_SO, LEVEL_BAO, LEVEL_BUSO, LEVEL_BUBAO};
     uint32_t school = 1 + random_below(SCHOOLS), kind = random_below(100);
     int year = YEAR0 + (int)random_below(YEARS);
@@ -252,7 +252,7 @@ static void random_event(struct one *o, const struct ledger *l)
         if (random_below(10) == 0)
             o->event.type = EVENT_SCHOOL_WITHDRAW;
     } else if (kind < 4) {
-        one_entitlement(o, 2, 1, school, STAFFING_GOK_UREN_LERAAR, groups[random_below(3)], year,
+        one_entitlement(o, 2, 1, school, STAFFING_GOK_UREN_LERAAR, groups[random_below(4)], year,
                         random_below(STATUS_COUNT));
         if (random_below(4) == 0)
             o->event.type = EVENT_ENTITLEMENT_WITHDRAW;
@@ -294,6 +294,12 @@ static void assert_numbers(const struct results *r, const struct table *t)
     assert_memory_equal(numbers, counted, sizeof numbers);
 }
 
+/* First a school's worth, then mostly an event or two: what they reach is then nobody else's doing. */
+static uint32_t batch_size(int batch)
+{
+    return batch < 5 ? 400 : random_below(4) ? 1 + random_below(2) : random_below(60);
+}
+
 static void test_changes_add_up(void **state)
 {
     (void)state;
@@ -304,14 +310,14 @@ static void test_changes_add_up(void **state)
         struct ledger *l = new_ledger();
         struct results *r = results_new();
         memset(&table, 0, sizeof table);
-        for (int batch = 0; batch < 60; batch++) {
+        for (int batch = 0; batch < 150; batch++) {
             struct changes c;
             const struct ledger_key *keys;
             bool other_rules = random_below(15) == 0;
             ledger_begin(l);
             if (other_rules)
                 assert_int_equal(ledger_set_rules(l, ledger_rules(l) == rules ? stricter : rules), 0);
-            for (uint32_t n = random_below(batch < 5 ? 400 : 60); n > 0; n--) {
+            for (uint32_t n = batch_size(batch); n > 0; n--) {
                 struct one o;
                 random_event(&o, l);
                 assert_int_equal(one_apply(l, &o), 0);
@@ -356,13 +362,14 @@ static void test_rebuild(void **state)
     struct changes c;
     struct ledger_key *keys;
     size_t n;
-    for (int i = 0; i < 3000; i++) {
-        struct one o;
-        random_event(&o, l);
-        assert_int_equal(one_apply(l, &o), 0);
-    }
-    whole(l, &table);
-    assert_true(table.count_count > 10 && table.allocation_count > 10 && table.alert_count > 0);
+    do {
+        for (int i = 0; i < 1000; i++) {
+            struct one o;
+            random_event(&o, l);
+            assert_int_equal(one_apply(l, &o), 0);
+        }
+        whole(l, &table);
+    } while (table.count_count < 10 || table.allocation_count < 10 || table.alert_count == 0);
     for (size_t i = 0; i < table.count_count; i++)
         assert_int_equal(results_load_count(r, table.counts + i), 0);
     for (size_t i = 0; i < table.closed_count; i++)
@@ -449,6 +456,124 @@ static void test_rules_rewrite_rows(void **state)
     ledger_free(&l);
 }
 
+/* --- what reaches how far, spelled out ---------------------------------------------------------------------
+ */
+
+static void put_pupils(struct ledger *l, uint32_t school, int year, unsigned n, bool withdraw)
+{
+    for (unsigned p = 0; p < n; p++) {
+        struct one o;
+        struct registration r = {.school = school,
+                                 .year = year,
+                                 .pupil = school * 100 + p,
+                                 .group = GROUP_GRAAD1,
+                                 .indicators = 1u << IND_TREKKEND | 1u << IND_THUISLOOS};
+        if (withdraw)
+            one_withdraw(&o, 1, 1, 1, school, year, r.pupil);
+        else
+            one_upsert(&o, 1, 1, 1, &r);
+        assert_int_equal(one_apply(l, &o), 0);
+    }
+    struct one o;
+    one_closed(&o, 1, 1, school, year, withdraw ? 0 : (int32_t)n);
+    assert_int_equal(one_apply(l, &o), 0);
+}
+
+static void put_school(struct ledger *l, uint32_t school, uint32_t successor)
+{
+    struct one o;
+    one_school(&o, 2, 1, school, LEVEL_SO, 0, successor);
+    assert_int_equal(one_apply(l, &o), 0);
+}
+
+static void diff_touched(struct ledger *l, struct results *r, struct changes *c)
+{
+    const struct ledger_key *keys;
+    size_t n = ledger_touched(l, &keys);
+    changes_fini(c);
+    assert_int_equal(results_diff(r, l, keys, n, c), 0);
+    results_fold(r, c);
+    ledger_commit(l);
+}
+
+/* A count of 2020 at one school decides the gedoogjaar of 2022 at its successor, and whether 2023 is a loss
+ * there. */
+static void test_three_years_and_successors(void **state)
+{
+    (void)state;
+    struct ledger *l = new_ledger();
+    struct results *r = results_new();
+    struct changes c;
+    changes_init(&c);
+    ledger_begin(l);
+    put_school(l, 1, 2);
+    put_school(l, 2, 0);
+    put_pupils(l, 1, 2020, 40, false);
+    put_pupils(l, 2, 2021, 5, false);
+    put_pupils(l, 2, 2022, 5, false);
+    diff_touched(l, r, &c);
+    assert_int_equal(c.allocation_count, 3);
+    assert_int_equal(c.allocations[0].a.status, STATUS_GRANTED);
+    assert_int_equal(c.allocations[1].a.status, STATUS_GRACE);
+    assert_int_equal(c.allocations[2].a.status, STATUS_BELOW_MINIMUM);
+    assert_int_equal(c.alert_count, 2);
+    assert_int_equal(c.alerts[0].key.kind, ALERT_THRESHOLD_GRACE);
+    assert_int_equal(c.alerts[1].key.kind, ALERT_THRESHOLD_LOST);
+    assert_int_equal(c.alerts[1].key.year, 2023);
+    ledger_begin(l);
+    put_pupils(l, 1, 2020, 40, true);
+    diff_touched(l, r, &c);
+    assert_int_equal(c.count_count, 1);
+    assert_true(c.counts[0].gone);
+    assert_int_equal(c.allocation_count, 2);
+    assert_true(c.allocations[0].gone && c.allocations[0].a.school_id == 1 &&
+                c.allocations[0].a.year == 2021);
+    assert_true(c.allocations[1].a.school_id == 2 && c.allocations[1].a.year == 2022);
+    assert_int_equal(c.allocations[1].a.status, STATUS_BELOW_MINIMUM);
+    assert_int_equal(c.alert_count, 2);
+    assert_true(!c.alerts[0].firing && c.alerts[0].key.year == 2022 &&
+                c.alerts[0].key.kind == ALERT_THRESHOLD_GRACE);
+    assert_true(!c.alerts[1].firing && c.alerts[1].key.year == 2023 &&
+                c.alerts[1].key.kind == ALERT_THRESHOLD_LOST);
+    changes_fini(&c);
+    results_free(&r);
+    ledger_free(&l);
+}
+
+/* The same alert with another severity is a change: what the year before was decides it. */
+static void test_severity(void **state)
+{
+    (void)state;
+    struct ledger *l = new_ledger();
+    struct results *r = results_new();
+    struct changes c;
+    struct allocation rows[3];
+    struct one o;
+    unsigned n = 0;
+    changes_init(&c);
+    ledger_begin(l);
+    put_school(l, 1, 0);
+    do
+        put_pupils(l, 1, 2021, ++n, false);
+    while (ledger_allocations(l, 1, 2022, rows) != 1 || rows[0].hours < 6);
+    assert_int_equal(rows[0].margin_hours, 0);
+    diff_touched(l, r, &c);
+    assert_int_equal(c.alert_count, 1);
+    assert_int_equal(c.alerts[0].key.kind, ALERT_THRESHOLD_NEAR);
+    assert_int_equal(c.alerts[0].severity, SEVERITY_CRITICAL);
+    ledger_begin(l);
+    one_entitlement(&o, 2, 1, 1, STAFFING_GOK_UREN_LERAAR, GROUP_GRAAD1, 2021, STATUS_GRANTED);
+    assert_int_equal(one_apply(l, &o), 0);
+    diff_touched(l, r, &c);
+    assert_int_equal(c.allocation_count, 0);
+    assert_int_equal(c.alert_count, 1);
+    assert_true(c.alerts[0].firing);
+    assert_int_equal(c.alerts[0].severity, SEVERITY_WARNING);
+    changes_fini(&c);
+    results_free(&r);
+    ledger_free(&l);
+}
+
 /* --- operational alerts
  * ------------------------------------------------------------------------------------- */
 
@@ -524,10 +649,9 @@ static void test_operational_alerts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_changes_add_up),
-        cmocka_unit_test(test_rebuild),
-        cmocka_unit_test(test_rules_rewrite_rows),
-        cmocka_unit_test(test_operational_alerts),
+        cmocka_unit_test(test_changes_add_up),     cmocka_unit_test(test_rebuild),
+        cmocka_unit_test(test_rules_rewrite_rows), cmocka_unit_test(test_three_years_and_successors),
+        cmocka_unit_test(test_severity),           cmocka_unit_test(test_operational_alerts),
     };
     return cmocka_run_group_tests_name("results", tests, load, unload);
 }
