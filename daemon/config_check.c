@@ -19,8 +19,9 @@
 #define NO_CONNINFO                                                                                          \
     "not a connection string; write \"host=/run/postgresql dbname=teldag\" or \"postgresql://host/dbname\""
 #define BEYOND_LOOPBACK                                                                                      \
-    "reaches beyond loopback, which needs CURVE and an allow-list; none is configured, so use 127.0.0.1, "   \
-    "[::1] or ipc://"
+    "reaches beyond loopback, which needs CURVE and an allow-list; none is configured, so use 127.0.0.1 or " \
+    "ipc://"
+#define NO_IPV6     "endpoints over IPv6 are not supported; use 127.0.0.1"
 #define NO_ENDPOINT "not an endpoint; write tcp://127.0.0.1:5601 or ipc:///path"
 
 static bool is_secret_keyword(const char *word, size_t len)
@@ -193,7 +194,7 @@ static const char *check_endpoint(const char *value, bool bind)
         return bind ? "a socket is bound to an address, not to a name; write 127.0.0.1" : NULL;
     if (!is_numeric(host) || !is_loopback(host))
         return BEYOND_LOOPBACK;
-    return NULL;
+    return strchr(host, ':') ? NO_IPV6 : NULL;
 }
 
 const char *config_check_connect(const char *value)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The process around the work, without a database: what it tells the service manager, its control socket, its
-metrics, and how it stops. What an operator sees when PostgreSQL is away is part of the test."""
+"""The process around the work: what it tells the service manager, its control socket, its metrics, reloads, and how
+it stops. Most of it without a database: what an operator sees when PostgreSQL is away is part of the test."""
 import contextlib
 import json
 import os
@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 
-from harness import BUILD, SLOW, TOP, free_ports, main, wait_for
+from harness import BUILD, SLOW, TOP, World, free_ports, main, wait_for
 
 
 class Process:
@@ -264,6 +264,45 @@ def test_closed_standard_descriptors():
         wait_for(lambda: p.was_told("READY=1"), 10, "no READY=1")
         for fd in range(3):
             assert os.readlink("/proc/%d/fd/%d" % (p.process.pid, fd)) == "/dev/null"
+
+
+def ask(daemon, request):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20 * SLOW)
+        s.connect(daemon.control)
+        s.sendall(json.dumps(request).encode() + b"\n")
+        return json.loads(s.makefile().readline())
+
+
+def test_reload_applies_what_it_can_and_names_the_rest():
+    with World() as world:
+        daemon = world.daemon([world.feed("registration.0")]).migrate().start()
+        daemon.caught_up()
+        status = ask(daemon, {"command": "status"})
+        assert status["ready"] and not status["degraded"] and status["reasons"] == [], status
+        before = status["rules_hash"]
+        assert ask(daemon, {"command": "reload"}) == {"answer": "rules unchanged", "applied": "", "restart": ""}
+
+        with open(daemon.config) as file:
+            text = file.read()
+        with open(daemon.config, "w") as file:
+            file.write(text.replace(daemon.alerts_publish, "ipc:///tmp/elsewhere") + "near = { pupils = 4; };\n")
+        answer = ask(daemon, {"command": "reload"})
+        assert (answer["applied"], answer["restart"]) == ("near.pupils", "alerts.publish"), answer
+        status = ask(daemon, {"command": "status"})
+        assert status["rules_hash"] != before
+        assert world.cluster.one("SELECT near_pupils FROM teldag_data.rules_set WHERE hash = '%s'" % status["rules_hash"]) == "4"
+        assert ask(daemon, {"command": "reload"})["answer"] == "rules unchanged"
+        assert ask(daemon, {"command": "pause", "stream": "unknown.0"})["code"] == 65
+        assert daemon.stop() == 0
+
+
+def test_schema_of_another_version_ends_it_with_78():
+    with World() as world:
+        daemon = world.daemon([world.feed("registration.0")])  # never migrated
+        daemon.start()
+        assert daemon.process.wait(20 * SLOW) == 78
+        assert daemon.logged("teldagctl migrate"), "the log does not say what to run"
 
 
 if __name__ == "__main__":
