@@ -40,14 +40,16 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 SIM_SRC    := $(wildcard tests/sim/sim_*.c)
 SIM_BIN    := $(patsubst tests/sim/%.c,$(BUILD)/tests/%,$(SIM_SRC))
 
-.PHONY: all binaries help deps check check-unit check-sim check-conf check-system check-san check-run lint bench demo install clean format
+.PHONY: all binaries tests-built help deps check check-unit check-sim check-conf check-sql check-system check-san lint bench demo \
+        install clean format
 all: binaries
 
 help:
 	@sed -n 's/^## //p' Makefile
 
 ## make            build build/teldagd, build/teldagctl, build/teldag-feed (installs missing packages first)
-all: | deps
+all: deps
+	+@$(MAKE) --no-print-directory -j$(JOBS) binaries
 binaries: $(BINARIES)
 
 ## make deps       install the Debian packages that are missing (as root, or with sudo)
@@ -80,7 +82,66 @@ $(BUILD)/tests/$(basename $(notdir $(1))): $(BUILD)/$(basename $(1)).o $(addpref
 endef
 $(foreach t,$(UNIT_SRC) $(SIM_SRC),$(eval $(call test_rule,$(t))))
 
-clean:
-	rm -rf $(BUILD)
+tests-built: $(UNIT_BIN) $(SIM_BIN)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+SAN_MAKE  := $(MAKE) --no-print-directory BUILD=build-san OPT='-O1 -g -fno-omit-frame-pointer' \
+             SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined'
+TSAN_MAKE := $(MAKE) --no-print-directory BUILD=build-tsan OPT='-O1 -g' SANITIZE='-fsanitize=thread'
+JOBS      := $(shell nproc)
+
+## make check      everything below; the last line is "N passed, N failed"
+check: deps
+	+@$(MAKE) --no-print-directory -j$(JOBS) binaries tests-built
+	+@$(SAN_MAKE) -j$(JOBS) binaries tests-built
+	+@$(TSAN_MAKE) -j$(JOBS) build-tsan/tests/test_inbox
+	@tests/check.sh
+
+## make check-unit, check-sim, check-conf, check-sql, check-system, check-san: one suite
+check-unit check-sim check-conf check-sql check-system: check-%: deps
+	+@$(MAKE) --no-print-directory -j$(JOBS) binaries tests-built
+	@tests/run.sh $*
+check-san: deps
+	+@$(SAN_MAKE) -j$(JOBS) binaries tests-built
+	+@$(TSAN_MAKE) -j$(JOBS) build-tsan/tests/test_inbox
+	@BUILD=build-san tests/run.sh san
+	@BUILD=build-tsan tests/run.sh tsan
+
+## make lint       include boundaries, formatting, cppcheck, shellcheck, manual pages
+lint: deps
+	@tests/lint.sh
+
+## make bench      events/s as a ratio to COPY, latencies, memory, rebuild time (docs/performance.md)
+bench: deps
+	+@$(MAKE) --no-print-directory -j$(JOBS) binaries
+	@/usr/bin/python3 tests/bench/run.py
+
+## make demo       the main job on real school counts, with a private PostgreSQL; cleans up behind itself
+demo: deps
+	+@$(MAKE) --no-print-directory -j$(JOBS) binaries
+	@tools/demo.sh
+
+## make format     clang-format over the sources
+format:
+	@git ls-files '*.c' '*.h' | grep -v report_table.c | xargs clang-format -i
+
+## make install    into $(DESTDIR)$(PREFIX); configuration that is there already is kept
+install: binaries
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
+	  $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)/etc/teldagd/rules $(DESTDIR)/usr/lib/systemd/system \
+	  $(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/share/doc/teldagd/protocol
+	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 docs/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 docs/*.md README.md NEWS.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/teldagd
+	install -m 644 docs/protocol/*.md $(DESTDIR)$(PREFIX)/share/doc/teldagd/protocol
+	for f in conf/teldagd.conf conf/rules/*.conf; do \
+	  t=$(DESTDIR)/etc/teldagd/$${f#conf/}; [ -e $$t ] || install -m 644 $$f $$t; done
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' systemd/teldagd.service > $(DESTDIR)/usr/lib/systemd/system/teldagd.service
+	install -m 644 systemd/teldagd.sysusers $(DESTDIR)/usr/lib/sysusers.d/teldagd.conf
+	install -m 644 systemd/teldagd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/teldagd.conf
+
+clean:
+	rm -rf build build-san build-tsan
+
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

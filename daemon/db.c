@@ -647,9 +647,10 @@ void db_arrays_null(struct db_arrays *a, int column)
 void db_arrays_int(struct db_arrays *a, int column, int64_t v)
 {
     char text[24];
+    int n = snprintf(text, sizeof(text), "%lld", (long long)v);
 
     separate(a, column);
-    array_put(a, column, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)v));
+    array_put(a, column, text, (size_t)n);
 }
 
 void db_arrays_text(struct db_arrays *a, int column, const char *text)

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # Writes the C file that embeds the SQL: migrations in order, checks, named statements. Run from the top of the tree.
 set -eu
 cat <<'C'

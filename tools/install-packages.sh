@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # Installs those of the named Debian packages that are missing; nothing is asked, nothing else is touched.
 set -eu
 missing=()
