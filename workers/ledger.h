@@ -58,14 +58,16 @@ struct ledger_school {
 };
 struct ledger_school ledger_school(const struct ledger *l, uint32_t school_id);
 /* NULL when no registration of that school and count year stands. Overwritten by the next call. */
-const struct group_cells *ledger_cells(const struct ledger *l, uint32_t school_id, int year); /* [GROUP_COUNT] */
+const struct group_cells *ledger_cells(const struct ledger *l, uint32_t school_id,
+                                       int year); /* [GROUP_COUNT] */
 struct ledger_closed {
-    bool closed;           /* once matched, stays so */
-    bool announced_any;    /* a closed event stands (not yet matched or matched) */
-    int32_t held, announced; /* of the first stream by name that differs, else that announced, else of the first; -1: none.
-                              * After a resend: held = what was sent again, once a number stands beside it */
-    bool differs;          /* -> count.incomplete */
-    bool any;              /* something was ever said about this school and year */
+    bool closed;        /* once matched, stays so */
+    bool announced_any; /* a closed event stands (not yet matched or matched) */
+    /* Of the first stream by name that differs, else of the first that announced (-1: none did), else of the
+     * first. After a resend held is what was sent again, once a number stands beside it. */
+    int32_t held, announced;
+    bool differs; /* -> count.incomplete */
+    bool any;     /* something was ever said about this school and year */
 };
 struct ledger_closed ledger_closed(const struct ledger *l, uint32_t school_id, int year);
 /* Regular registrations of one pupil in two or more schools whose counts are closed, weights above 1 together. */
@@ -74,7 +76,8 @@ void ledger_doubles(const struct ledger *l, uint32_t school_id, int year, ledger
 
 /* Allocation rows of one school for one year of use, with history (computed, else entitlement.known, else the
  * predecessors'). At most 3. */
-int ledger_allocations(const struct ledger *l, uint32_t school_id, int year_of_use, struct allocation rows[3]);
+int ledger_allocations(const struct ledger *l, uint32_t school_id, int year_of_use,
+                       struct allocation rows[3]);
 
 struct ledger_numbers {
     uint64_t registrations; /* entries, withdrawn ones too */

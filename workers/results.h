@@ -51,7 +51,8 @@ void changes_fini(struct changes *c);
 int results_load_count(struct results *r, const struct count_row *row) MUST_CHECK;
 int results_load_closed(struct results *r, const struct closed_row *row) MUST_CHECK;
 int results_load_allocation(struct results *r, const struct allocation *row) MUST_CHECK;
-int results_load_alert(struct results *r, const struct alert_key *key, enum severity severity) MUST_CHECK; /* firing */
+int results_load_alert(struct results *r, const struct alert_key *key,
+                       enum severity severity) MUST_CHECK; /* firing */
 
 /* Rows of the given (school, count year) keys and of the use years they reach (c+1..c+3, also of successors) that differ
  * from what stands. Threshold, incomplete and double alerts included, ordered by alert_key_compare(). Another rules set

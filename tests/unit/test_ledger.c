@@ -1021,7 +1021,8 @@ static void test_size_and_speed(void **state)
            pupils, schools, bytes, worst_bytes, pupils / (filled - start) / 1e6,
            pupils / (corrected - filled) / 1e6);
     assert_int_equal(n.live, pupils);
-    assert_true(bytes <= 64 && worst_bytes <= 64);
+    if (!SANITIZED) /* with fewer, the fixed parts are not spread */
+        assert_true(bytes <= 64 && worst_bytes <= 64);
     start = now_s();
     ledger_rollback(l);
     assert_int_equal(ledger_set_rules(l, &march), 0);
