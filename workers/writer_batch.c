@@ -322,16 +322,12 @@ static int write_transaction(struct writer *w, const struct writer_tx *tx)
 
 static void time_commit(struct writer *w, uint64_t us, size_t events)
 {
-    int bucket = 0;
-
-    while (bucket < 15 && us > (UINT64_C(125) << bucket))
-        bucket++;
     pthread_mutex_lock(&w->mutex);
     w->status.batches++;
     w->status.events += events;
     w->status.commit_us_sum += us;
     w->status.commit_us_max = us > w->status.commit_us_max ? us : w->status.commit_us_max;
-    w->status.commit_buckets[bucket]++;
+    w->status.commit_buckets[writer_commit_bucket(us)]++;
     pthread_mutex_unlock(&w->mutex);
 }
 

@@ -41,13 +41,18 @@ void writer_say(struct writer *w, enum writer_phase phase, const char *format, .
     vsnprintf(text, sizeof(text), format, ap);
     va_end(ap);
     pthread_mutex_lock(&w->mutex);
-    news = w->status.phase != phase || strcmp(w->status.message, text) != 0;
+    /* Each attempt of a long absence says the same: the log hears it once, and hears when it is over. */
+    news = phase != WRITER_CONNECTING && (w->logged_phase != phase || strcmp(w->logged, text) != 0);
+    if (news) {
+        w->logged_phase = phase;
+        memcpy(w->logged, text, sizeof(w->logged));
+    }
     w->status.phase = phase;
     memcpy(w->status.message, text, sizeof(text));
     w->status.progress++;
     pthread_mutex_unlock(&w->mutex);
     if (!news)
-        return; /* said once, where it is decided */
+        return;
     if (phase == WRITER_REFUSED)
         log_error("writer: %s", text);
     else if (phase == WRITER_BACKING_OFF)
