@@ -147,8 +147,6 @@ struct position_delivery position_records(struct position *p, const struct wire_
     const uint64_t end = h->first_seq + h->count;
     uint32_t skip;
 
-    if (p->mode == POSITION_WAITING)
-        return drop;
     if (lines != h->count) {
         p->damaged++;
         if (live)
@@ -158,7 +156,7 @@ struct position_delivery position_records(struct position *p, const struct wire_
         return drop;
     }
     hear(p, now_us);
-    if (p->mode == POSITION_STOPPED || p->paused)
+    if (p->mode == POSITION_WAITING || p->mode == POSITION_STOPPED || p->paused)
         return drop;
     if (ours) {
         p->answered_us = now_us;
@@ -244,9 +242,9 @@ void position_head(struct position *p, const struct wire_header *h, bool live, u
     const bool to_hello = !live && p->hello_tag && h->tag == p->hello_tag;
     const bool to_fetch = !live && p->tag && h->tag == p->tag;
 
+    hear(p, now_us);
     if (p->mode == POSITION_WAITING)
         return;
-    hear(p, now_us);
     if (to_hello) {
         p->hello_tag = 0;
         p->hello_due = p->hello_doubt = false;
@@ -339,10 +337,8 @@ void position_undeliver(struct position *p, uint64_t from)
 
 struct position_delivery position_number(struct position *p, uint32_t lines, uint32_t room, uint64_t now_us)
 {
-    if (p->mode != POSITION_LIVE)
-        return (struct position_delivery){POSITION_DROP, 0};
     hear(p, now_us);
-    if (lines > room || p->paused) {
+    if (p->mode != POSITION_LIVE || lines > room || p->paused) {
         p->gaps++;
         p->dropped_live += lines;
         return (struct position_delivery){POSITION_DROP, 0};

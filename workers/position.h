@@ -14,9 +14,9 @@
 
 enum position_mode {
     POSITION_WAITING,  /* the writer has not yet said where we stand: accept nothing */
-    POSITION_FETCHING, /* behind: live records are dropped, ranges are fetched */
+    POSITION_FETCHING, /* behind: ranges are fetched; of live records only what fits at next is taken */
     POSITION_LIVE,     /* live records are accepted as they come */
-    POSITION_STOPPED   /* GONE, another epoch, a journal set back, or three damaged answers: an operator decides */
+    POSITION_STOPPED /* GONE, another epoch, a journal set back, or three damaged answers: an operator decides */
 };
 enum position_reason {
     POSITION_OK,
@@ -26,7 +26,8 @@ enum position_reason {
     POSITION_PAUSED,
     POSITION_REWOUND /* same epoch, but the journal ends before what we have: its numbers would be used twice; see head */
 };
-extern const char *const position_mode_names[POSITION_STOPPED + 1];    /* "waiting" "fetching" "live" "stopped" */
+extern const char
+    *const position_mode_names[POSITION_STOPPED + 1]; /* "waiting" "fetching" "live" "stopped" */
 extern const char *const position_reason_names[POSITION_REWOUND + 1]; /* "ok" "gone" "new_epoch" ... */
 
 struct position_settings {
@@ -42,27 +43,27 @@ struct position { /* caller's memory; fields are read by status, written only he
     struct position_settings settings;
     enum position_mode mode;
     enum position_reason reason;
-    uint64_t epoch, next;        /* next sequence to accept (delivered to the queue, not yet committed) */
-    uint64_t head;               /* next to be written at the publisher, as far as known; 0 unknown */
-    uint64_t other_epoch, first_kept; /* of EPOCH / GONE */
-    uint64_t heard_us;           /* last sign of life */
+    uint64_t epoch, next; /* next sequence to accept (delivered to the queue, not yet committed) */
+    uint64_t head;        /* next to be written at the publisher, as far as known; 0 unknown */
+    uint64_t other_epoch, first_kept;           /* of EPOCH / GONE */
+    uint64_t heard_us;                          /* last sign of life */
     uint64_t asked_us, asked_epoch, asked_from; /* of the last FETCH */
-    uint64_t answered_us;        /* when the outstanding FETCH was sent, or last brought something */
-    uint32_t tag;                /* of the outstanding FETCH; 0 none */
-    uint32_t last_tag;           /* given out; never used twice, also after a reset */
-    bool asked_fetch;            /* ever */
+    uint64_t answered_us;          /* when the outstanding FETCH was sent, or last brought something */
+    uint32_t tag;                  /* of the outstanding FETCH; 0 none */
+    uint32_t last_tag;             /* given out; never used twice, also after a reset */
+    bool asked_fetch;              /* ever */
     uint64_t hello_us, hello_from; /* of the last HELLO: when, and next at that moment */
-    uint32_t hello_tag;          /* of the outstanding HELLO; 0 none */
-    bool asked_hello;            /* ever */
-    bool hello_due;              /* after a reset: ask at once */
-    bool hello_doubt;            /* a live head contradicts us: only an answer to our own question decides */
-    bool starved;                /* the last tick wanted to fetch but the queue had no room */
-    uint32_t failures;           /* requests without a useful answer, in a row: back-off */
+    uint32_t hello_tag;            /* of the outstanding HELLO; 0 none */
+    bool asked_hello;              /* ever */
+    bool hello_due;                /* after a reset: ask at once */
+    bool hello_doubt;  /* a live head contradicts us: only an answer to our own question decides */
+    bool starved;      /* the last tick wanted to fetch but the queue had no room */
+    uint32_t failures; /* requests without a useful answer, in a row: back-off */
     bool paused, stale;
-    uint32_t damages;            /* in a row, same range */
+    uint32_t damages; /* in a row, same range */
     uint64_t damage_from;
     uint64_t hello_wanted, hello_sent, hello_answered; /* generations: `wait --caught-up` */
-    uint64_t hello_head;         /* head of the last answered hello; 0 when it showed another epoch */
+    uint64_t hello_head; /* head of the last answered hello; 0 when it showed another epoch */
     /* Counters: gaps found, FETCHes sent, events seen before, messages damaged, live events dropped for want of room. */
     uint64_t gaps, fetches, duplicates, damaged, dropped_live;
 };
@@ -82,8 +83,8 @@ void position_want_hello(struct position *p, uint64_t generation);
 
 /* A records message (live: from SUB, else an answer to our tag). room = events the queue can take now: a message that
  * does not fit is dropped and fetched later. lines = wire_count_lines(), negative = damage. On DELIVER p->next moves. */
-struct position_delivery position_records(struct position *p, const struct wire_header *h, int lines, bool live,
-                                          uint32_t room, uint64_t now_us);
+struct position_delivery position_records(struct position *p, const struct wire_header *h, int lines,
+                                          bool live, uint32_t room, uint64_t now_us);
 void position_head(struct position *p, const struct wire_header *h, bool live, uint64_t now_us);
 void position_gone(struct position *p, const struct wire_header *h, uint64_t now_us);
 void position_other_epoch(struct position *p, const struct wire_header *h, uint64_t now_us);
