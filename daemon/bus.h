@@ -11,7 +11,7 @@
 
 #include "daemon/err.h"
 
-struct bus;        /* one ZeroMQ context */
+struct bus; /* one ZeroMQ context */
 struct bus_socket;
 
 enum bus_type { BUS_SUB, BUS_XPUB, BUS_DEALER, BUS_ROUTER };
@@ -24,11 +24,11 @@ struct bus_frame {
 #define BUS_FRAMES_MAX 8
 struct bus_message { /* opaque beyond frames and count; init with bus_message_init */
     struct bus_frame frame[BUS_FRAMES_MAX];
-    int count;     /* frames; a message with more frames is dropped whole and counts as damaged: count = -1 */
+    int count; /* frames; a message with more frames is dropped whole and counts as damaged: count = -1 */
     void *private_frames; /* kept from one receive to the next, given back by bus_message_clear() */
 };
 
-struct bus *bus_new(void); /* NULL: out of descriptors or memory; errno says which */
+struct bus *bus_new(void);       /* NULL: out of descriptors or memory; errno says which */
 void bus_free(struct bus **bus); /* waits at most LINGER (1 s) */
 
 /* NULL with errno set. The error text for a bind: bus_error(). */

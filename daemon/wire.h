@@ -10,11 +10,11 @@
 
 #include "daemon/err.h"
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION      1
 #define WIRE_HEADER_BYTES 32
-#define WIRE_EVENT_MAX (1u << 20)   /* one event, bytes */
-#define WIRE_MESSAGE_MAX (4u << 20) /* one message's payload, bytes */
-#define WIRE_NAME_MAX 64            /* a stream name, bytes */
+#define WIRE_EVENT_MAX    (1u << 20) /* one event, bytes */
+#define WIRE_MESSAGE_MAX  (4u << 20) /* one message's payload, bytes */
+#define WIRE_NAME_MAX     64         /* a stream name, bytes */
 
 enum wire_kind { WIRE_RECORDS = 'R', WIRE_HEAD = 'H', WIRE_REQUEST = 'Q' };
 
@@ -22,9 +22,9 @@ struct wire_header {
     uint8_t kind; /* enum wire_kind */
     uint16_t count;
     uint32_t tag;
-    uint64_t epoch; /* < 2^63 */
-    uint64_t first_seq; /* >= 1 and < 2^63, or 0 in a HELLO request */
-    uint64_t sent_us; /* since 1970-01-01 UTC */
+    uint64_t epoch;     /* 1 to 2^63 - 1; 0 only in a request */
+    uint64_t first_seq; /* 1 to 2^63 - 1, as is first_seq + count; 0 only in a request */
+    uint64_t sent_us;   /* since 1970-01-01 UTC */
 };
 
 enum wire_verb { WIRE_HELLO, WIRE_FETCH, WIRE_GONE, WIRE_EPOCH, WIRE_ERROR, WIRE_NO_VERB };

@@ -17,6 +17,6 @@ int inbox_put(struct inbox *inbox, struct event_batch *batch) MUST_CHECK;
 /* Everything that waits, up to about events_max events, as a list linked by ->next in order; NULL on time-out, on
  * inbox_wake() or when closed. */
 struct event_batch *inbox_take(struct inbox *inbox, uint32_t events_max, int timeout_ms);
-void inbox_wake(struct inbox *inbox); /* the writer looks at its other work */
-void inbox_close(struct inbox *inbox); /* put fails; take empties, then NULL */
+void inbox_wake(struct inbox *inbox);       /* the writer looks at its other work */
+void inbox_close(struct inbox *inbox);      /* put fails; take empties, then NULL */
 bool inbox_is_drained(struct inbox *inbox); /* closed, and nothing waits any more */

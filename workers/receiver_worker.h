@@ -19,5 +19,5 @@ struct receiver_config {
     const struct pseudonym_key *key; /* NULL: none */
 };
 struct receiver *receiver_start(const struct receiver_config *config); /* NULL: errno */
-void receiver_stop(struct receiver *receiver);   /* asks; returns at once */
-void receiver_join(struct receiver **receiver);  /* waits and frees */
+void receiver_stop(struct receiver *receiver);                         /* asks; returns at once */
+void receiver_join(struct receiver **receiver);                        /* waits and frees */

@@ -35,8 +35,8 @@ struct stream_status_view { /* a copy without the mutex */
     uint32_t stream_id;
     bool best_effort, paused;
     struct position position;
-    uint64_t queued_events, received_events, dead_events, auth_failures, reconnects, order_generation, order_epoch, order_next,
-        hello_wanted, committed_epoch, committed_next;
+    uint64_t queued_events, received_events, dead_events, auth_failures, reconnects, order_generation,
+        order_epoch, order_next, hello_wanted, committed_epoch, committed_next;
     int64_t committed_us;
 };
 void stream_status_read(struct stream_status *s, struct stream_status_view *out);
