@@ -57,6 +57,8 @@ struct writer {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct writer_status status;    /* guarded */
+    enum writer_phase logged_phase; /* guarded; what the log heard last */
+    char logged[512];               /* guarded */
     struct writer_request *request; /* guarded; NULL: none waits */
     int request_result;             /* guarded */
     bool request_done, stopping;    /* guarded */

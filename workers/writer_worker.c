@@ -169,8 +169,8 @@ static void refuse_request(struct writer *w)
     if (!request)
         return;
     pthread_mutex_lock(&w->mutex);
-    snprintf(request->answer, sizeof(request->answer), "the writer is %s: %.400s",
-             writer_phase_names[w->status.phase], w->status.message);
+    snprintf(request->answer, sizeof(request->answer), "the writer is %s%s%.400s",
+             writer_phase_names[w->status.phase], *w->status.message ? ": " : "", w->status.message);
     pthread_mutex_unlock(&w->mutex);
     answer_request(w, ERR_AGAIN);
 }
