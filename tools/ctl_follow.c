@@ -207,7 +207,7 @@ int ctl_follow(struct ctl *ctl, const char *after, const char *kind, const char 
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     snprintf(f.stream, sizeof(f.stream), "alert.%d", ctl->config->shard);
-    position_init(&f.position, NULL, clock_monotonic_us());
+    position_init(&f.position, &position_defaults, clock_monotonic_us());
     position_reset(&f.position, 0, after ? strtoull(after, NULL, 10) + 1 : 1, clock_monotonic_us());
     code = open_sockets(&f) ? ctl_fail(EX_UNAVAILABLE, "%s", bus_error()) : loop(&f);
     bus_socket_free(&f.sub);
