@@ -430,8 +430,6 @@ int store_rules(struct db *db, const struct store_shard *shard, const struct rul
     run_arrays(db, "rules_store", &a);
     r = db_named(db, "rules_current", 2, current);
     db_result_free(&r);
-    r = db_named(db, "allocation_rules", 1, head);
-    db_result_free(&r);
     return db_error(db);
 }
 

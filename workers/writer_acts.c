@@ -51,9 +51,11 @@ static int mend_differences(struct writer *w)
     struct writer_tx tx = writer_tx_none();
     struct ledger_key *keys = NULL;
     struct changes c;
-    size_t rows, count = ledger_all(w->ledger, &keys);
-    int err;
+    size_t rows, count = 0;
+    int err = results_keys(w->results, w->ledger, &keys, &count);
 
+    if (err)
+        return err;
     changes_init(&c);
     err = count ? results_diff(w->results, w->ledger, keys, count, &c) : 0;
     rows = c.count_count + c.closed_count + c.allocation_count + c.alert_count;

@@ -161,16 +161,17 @@ static int compute_changes(struct writer *w, const struct writer_tx *tx, struct 
     struct changes *out = &w->open.changes;
     struct ledger_key *all = NULL;
     const struct ledger_key *touched;
-    size_t count;
-    int err;
+    size_t count = 0;
+    int err = 0;
 
     if (tx->all || tx->replay || tx->rules) {
-        count = ledger_all(ledger, &all);
+        err = results_keys(w->results, ledger, &all, &count);
         touched = all;
     } else {
         count = ledger_touched(ledger, &touched);
     }
-    err = count ? results_diff(w->results, ledger, touched, count, out) : 0;
+    if (!err && count)
+        err = results_diff(w->results, ledger, touched, count, out);
     free(all);
     if (!err && tx->today != INT32_MIN) {
         struct yesterday y = {w, out, tx->today, 0};
