@@ -330,3 +330,39 @@ def main(tests):
             traceback.print_exc()
     print("%d passed, %d failed" % (passed, failed), flush=True)
     sys.exit(1 if failed else 0)
+
+
+class Shared:
+    """One World for several tests of a file, made when first asked for: make(world) starts it and returns what they use.
+    Each test keeps to schools of its own."""
+
+    def __init__(self, make, **options):
+        self.make, self.options, self.world, self.value = make, options, None, None
+
+    def __call__(self):
+        if not self.world:
+            self.world = World(**self.options)
+            try:
+                self.value = self.make(self.world)
+            except BaseException:
+                self.close(True)
+                raise
+        return self.value
+
+    def close(self, failed=False):
+        if self.world:
+            self.world.__exit__(AssertionError if failed else None, None, None)
+            self.world = None
+
+
+def main_shared(tests, *shared):
+    """main(), and the end of the worlds the tests shared."""
+    failed = True
+    try:
+        main(tests)
+    except SystemExit as e:
+        failed = bool(e.code)
+        raise
+    finally:
+        for s in shared:
+            s.close(failed)
