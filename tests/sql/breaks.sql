@@ -116,6 +116,10 @@ UPDATE teldag_data.dead_letter SET raw = '"rrn:17.07.30-033.84"' WHERE state = '
 UPDATE teldag_data.dead_letter SET reason = 'bad value 85 07 30 033 28' WHERE state = 'open';
 -- check: 80_national_numbers
 UPDATE teldag_data.school_log SET name = 'school of 85.07.30-033.28' WHERE seq = 1 AND epoch = 1;
+-- check: 80_national_numbers
+UPDATE teldag_data.alert_log SET detail = '{"rules": [{"value": "85.07.30-033.28"}]}' WHERE seq = 1;
+-- check: 80_national_numbers
+UPDATE teldag_data.alert_log SET detail = '{"a": {"b": 85073003328}}' WHERE seq = 1;
 -- check: 85_local_log
 DELETE FROM teldag_data.local_log WHERE seq = 1;
 -- check: 85_local_log

@@ -19,9 +19,9 @@ INSERT INTO teldag_data.local_log (shard, seq, act, body) VALUES (0, 1, 'rules',
 -- a new journal, nothing of it received yet; and one begun
 SELECT t.epoch('registration.1', 20, false), t.epoch('school.0', 20, true), t.school(2, 'so');
 SELECT t.settle();
--- an operational alert fired and resolved
+-- an operational alert fired and resolved; the fraction looks like a national number with a right check number
 INSERT INTO teldag_data.alert_log
-SELECT 0, alert_seq + n, 'stream.stale', 'warning', CASE n WHEN 1 THEN 'firing' ELSE 'resolved' END, '', '', '', 'school.0', '', 's', '{}', '2025-01-01', '2025-01-01',
+SELECT 0, alert_seq + n, 'stream.stale', 'warning', CASE n WHEN 1 THEN 'firing' ELSE 'resolved' END, '', '', '', 'school.0', '', 's', '{"hours_exact": 13.367703354}', '2025-01-01', '2025-01-01',
        CASE n WHEN 2 THEN timestamptz '2025-01-02' END FROM teldag_data.shard_progress, generate_series(1, 2) AS n;
 INSERT INTO teldag_data.alert_state SELECT * FROM teldag_data.alert_log WHERE kind = 'stream.stale' AND state = 'resolved';
 UPDATE teldag_data.shard_progress SET alert_seq = alert_seq + 2;
