@@ -16,8 +16,6 @@
 #include "workers/pseudonym.h"
 #include "workers/writer_private.h"
 
-#define RESET_AGAIN_US 5000000
-
 struct writer_tx writer_tx_none(void)
 {
     return (struct writer_tx){.today = INT32_MIN, .accept = -1, .pause = -1};
@@ -341,7 +339,6 @@ static void move_positions(struct writer *w, const struct writer_tx *tx)
 
         s->at.epoch = tx->items[i].batch->epoch;
         s->at.next = tx->items[i].event->seq + 1;
-        s->reset_ordered = false;
         if (tx->items[i].event->type == EVENT_DEAD)
             s->dead_today++;
     }
@@ -554,6 +551,17 @@ static int transact_items(struct writer *w, struct store_item *items, size_t cou
 
 /* ---- what waits ---- */
 
+/* Received before the receiver obeyed our last order: fetched again from there. What has no journal is kept. */
+static bool is_stale(struct writer_stream *s, const struct event_batch *b)
+{
+    bool stale;
+
+    pthread_mutex_lock(&s->status->mutex);
+    stale = !s->best_effort && b->order_generation != s->status->order_generation;
+    pthread_mutex_unlock(&s->status->mutex);
+    return stale;
+}
+
 /* The batch's events that follow on where their stream stands; what is already in is skipped, a hole is
  * fetched again. */
 static size_t take_batch(struct writer *w, struct event_batch *b, uint64_t *epochs, uint64_t *nexts,
@@ -563,12 +571,11 @@ static size_t take_batch(struct writer *w, struct event_batch *b, uint64_t *epoc
     size_t k = s ? (size_t)(s - w->streams) : 0, n = 0;
     bool fits;
 
-    if (!s || !b->count)
+    if (!s || !b->count || is_stale(s, b))
         return 0;
     fits = epochs[k] == b->epoch || (epochs[k] == 0 && nexts[k] == 1);
     if (!fits || b->first_seq > nexts[k]) {
-        if (!s->reset_ordered || clock_monotonic_us() - s->reset_us > RESET_AGAIN_US)
-            writer_order_reset(s);
+        writer_order_reset(s);
         return 0;
     }
     for (uint32_t i = 0; i < b->count && n < room; i++) {

@@ -16,8 +16,7 @@
 struct writer_stream {
     struct store_stream at; /* committed position */
     struct stream_status *status;
-    bool best_effort, reset_ordered;
-    uint64_t reset_us;
+    bool best_effort;
     uint64_t dead_today;
     char last_reason[160];
 };

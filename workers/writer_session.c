@@ -104,8 +104,6 @@ static int take_lock(struct writer *w)
 void writer_order_reset(struct writer_stream *s)
 {
     stream_status_order_reset(s->status, s->at.epoch, s->at.next);
-    s->reset_ordered = true;
-    s->reset_us = clock_monotonic_us();
 }
 
 static int load_streams(struct writer *w)
@@ -114,7 +112,7 @@ static int load_streams(struct writer *w)
 
     for (size_t i = 0; i < w->stream_count && !err; i++) {
         struct writer_stream *s = &w->streams[i];
-        bool first = s->at.id == 0;
+        struct store_stream before = s->at;
 
         err = store_load_stream(w->db, &w->shard, &s->at, s->best_effort);
         if (err)
@@ -125,8 +123,8 @@ static int load_streams(struct writer *w)
         s->status->committed_epoch = s->at.epoch;
         s->status->committed_next = s->at.next;
         pthread_mutex_unlock(&s->status->mutex);
-        if (first)
-            writer_order_reset(s);
+        if (before.id != s->at.id || before.epoch != s->at.epoch || before.next != s->at.next)
+            writer_order_reset(s); /* the first time, or the database is not where it was left */
     }
     return err;
 }
