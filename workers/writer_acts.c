@@ -11,6 +11,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "workers/event_value.h"
 #include "workers/pseudonym.h"
 #include "workers/writer_private.h"
 
@@ -306,11 +307,25 @@ static int finish_letter(struct writer *w, struct dead_work *work, const struct 
     return err;
 }
 
+/* In place: a letter may be anything but text (not UTF-8, NUL bytes), so it travels as hex. */
+static size_t decode_hex(char *text)
+{
+    size_t n = 0;
+
+    for (const char *p = text; p[0] && p[1]; p += 2)
+        text[n++] = (char)(value_hex_digit(p[0]) << 4 | value_hex_digit(p[1]));
+    return n;
+}
+
 static int retry_letter(struct writer *w, struct dead_work *work, const struct db_result *r, int row)
 {
     struct event_batch *b = work->batch;
     struct store_item item;
+    char *raw = strdup(db_text(r, row, 4));
     int err;
+
+    if (!raw)
+        return ERR_NOMEM;
 
     b->stream_id = (uint32_t)db_int(r, row, 0);
     b->epoch = (uint64_t)db_int(r, row, 1);
@@ -318,7 +333,8 @@ static int retry_letter(struct writer *w, struct dead_work *work, const struct d
     b->count = 0;
     b->value_count = 0;
     b->arena_len = 0;
-    err = event_decode(work->decoder, b, db_text(r, row, 4), strlen(db_text(r, row, 4)));
+    err = event_decode(work->decoder, b, raw, decode_hex(raw));
+    free(raw);
     if (err)
         return err;
     if (b->events[0].type == EVENT_DEAD) {
@@ -356,7 +372,7 @@ static int do_dead_letters(struct writer *w, struct writer_request *q)
     snprintf(seq, sizeof(seq), "%" PRIu64, q->seq);
     if (!err)
         r = db_query(w->db,
-                     "SELECT d.stream_id, d.epoch, d.seq, s.name, convert_from(d.raw, 'SQL_ASCII')"
+                     "SELECT d.stream_id, d.epoch, d.seq, s.name, encode(d.raw, 'hex')"
                      " FROM teldag_data.dead_letter d JOIN teldag_data.stream s USING (stream_id)"
                      " WHERE s.name = $1 AND d.state = 'open' AND ($2::bigint = 0 OR d.epoch = $2::bigint)"
                      " AND ($3::bigint = 0 OR d.seq = $3::bigint) ORDER BY d.epoch, d.seq",
