@@ -76,6 +76,7 @@ suite_sql() {
 
 suite_system() {
     local t
+    start sql-agree tests/sql/agree.sh
     start generate "$python" tests/system/generate.py "$BUILD/teldag-feed"
     start feed "$python" tests/system/feed.py "$BUILD/teldag-feed"
     for t in tests/system/test_*.py; do

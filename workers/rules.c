@@ -360,7 +360,7 @@ static int carry_rows(struct rules_set *set)
         const struct parameter *row = &set->rows[i];
         char source[SOURCE_MAX + 64], year[YEAR_TEXT_MAX];
         year_format(row->year, year);
-        snprintf(source, sizeof source, "carried over from %s: %s", year, row->source);
+        snprintf(source, sizeof source, "%s (carried over from %s)", row->source, year);
         if (!copy_row(&set->carried[i], row->year, row->name, row->value, source, false))
             return ERR_NOMEM;
     }
