@@ -173,6 +173,12 @@ bool db_is_connected(const struct db *db)
     return db && PQstatus(db->conn) == CONNECTION_OK;
 }
 
+void db_look(struct db *db)
+{
+    if (!db->error && (!PQconsumeInput(db->conn) || PQstatus(db->conn) != CONNECTION_OK))
+        remember(db, ERR_DB_RETRY, "", PQerrorMessage(db->conn));
+}
+
 int db_backend_pid(const struct db *db)
 {
     return PQbackendPID(db->conn);

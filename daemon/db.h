@@ -21,6 +21,8 @@ const char *db_error_text(const struct db *db);
 const char *db_error_sqlstate(const struct db *db);
 void db_clear_error(struct db *db);
 bool db_is_connected(const struct db *db);
+/* Notices, without asking the server, that it has ended the session: db_error() then says so. */
+void db_look(struct db *db);
 int db_backend_pid(const struct db *db);
 
 /* Runs a statement without parameters (may be several commands). */

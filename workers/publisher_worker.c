@@ -244,8 +244,13 @@ static void answer_fetch(struct publisher *p, const struct bus_frame *peer, cons
     struct db_result *r = read_alerts(p, q->first_seq, most < ANSWER_EVENTS_MAX ? most : ANSWER_EVENTS_MAX);
     char *payload = malloc(WIRE_MESSAGE_MAX);
     size_t total = 0;
-    int i = 0, rows = db_rows(r), err = payload ? 0 : ERR_NOMEM;
+    int i = 0, rows = db_rows(r), err = payload ? db_error(p->db) : ERR_NOMEM;
+    /* Rows committed since the last look: a head before them would look like a log set back. */
+    uint64_t head = rows ? (uint64_t)db_int(r, rows - 1, 0) + 1 : 0;
 
+    head = head > p->next ? head : p->next;
+    if (db_error(p->db))
+        send_error(p, peer, "the database is away: ask again later");
     while (i < rows && !err && total < WIRE_MESSAGE_MAX) {
         uint64_t first = (uint64_t)db_int(r, i, 0);
         uint16_t n = 0;
@@ -268,7 +273,7 @@ static void answer_fetch(struct publisher *p, const struct bus_frame *peer, cons
     }
     free(payload);
     db_result_free(&r);
-    if (!err && send_header(p, p->router, peer, p->stream, q->tag, p->next))
+    if (!err && send_header(p, p->router, peer, p->stream, q->tag, head))
         return;
     count(p, &p->status.fetches, 1);
 }
@@ -302,7 +307,10 @@ static void answer(struct publisher *p, const struct bus_message *m)
         send_error(p, peer, "the database is away: ask again later");
     } else if (verb == WIRE_HELLO && m->count == 4) {
         send_live(p); /* the head of an answer is what is committed now */
-        send_verb(p, peer, WIRE_NO_VERB, q.tag, p->next);
+        if (p->db)
+            send_verb(p, peer, WIRE_NO_VERB, q.tag, p->next);
+        else
+            send_error(p, peer, "the database is away: ask again later");
     } else if (verb != WIRE_FETCH || m->count != 5 ||
                wire_decode_u32(m->frame[4].data, m->frame[4].len, &most) || most == 0) {
         send_error(p, peer, "unknown verb, or a FETCH without its u32 max events");
@@ -311,7 +319,12 @@ static void answer(struct publisher *p, const struct bus_message *m)
     } else if (q.first_seq < p->kept) {
         send_verb(p, peer, WIRE_GONE, q.tag, p->kept);
     } else {
-        answer_fetch(p, peer, &q, most);
+        if (q.first_seq > p->next)
+            send_live(p); /* the last answer went further than what was sent live */
+        if (p->db)
+            answer_fetch(p, peer, &q, most);
+        else
+            send_error(p, peer, "the database is away: ask again later");
     }
     if (p->db && db_error(p->db))
         lose_database(p);

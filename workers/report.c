@@ -40,7 +40,7 @@ static const char *mode_word(enum position_mode mode)
 
 static const char *reason_word(enum position_reason reason)
 {
-    static const char *const words[] = {"", "gone", "new epoch", "damaged", "paused"};
+    static const char *const words[] = {"", "gone", "new epoch", "damaged", "paused", "rewound"};
     return words[reason];
 }
 

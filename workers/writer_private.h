@@ -67,6 +67,7 @@ struct writer {
     struct ledger *ledger;
     struct results *results;
     bool ledger_valid;
+    bool first_acts_due; /* rebuilt, but differences and rules not yet looked at */
     uint64_t settled;    /* transactions known to be committed */
     char refusal[400];   /* why PostgreSQL refused the last data */
     uint64_t generation; /* rebuilds: items taken before one are looked at again */

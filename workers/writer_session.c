@@ -205,7 +205,7 @@ static int rebuild(struct writer *w)
     db_rollback(w->db);
     if (err)
         return err;
-    w->ledger_valid = true;
+    w->ledger_valid = w->first_acts_due = true;
     w->generation++;
     memset(w->years, 0, sizeof(w->years)); /* perhaps another database */
     pthread_mutex_lock(&w->mutex);

@@ -181,10 +181,16 @@ static void *run(void *context)
 
     while (!is_finished(w)) {
         enum writer_outcome outcome;
-        int err = writer_make_ready(w, &outcome);
+        int err;
 
-        if (!err && outcome == OUTCOME_REBUILT)
+        if (w->db)
+            db_look(w->db); /* a lost database is noticed, and said, also while no event comes */
+        err = writer_make_ready(w, &outcome);
+        if (!err && w->first_acts_due) { /* also after a rebuild in the middle of a transaction's retries */
+            w->first_acts_due = false;
             err = writer_first_acts(w);
+            w->first_acts_due |= err != 0;
+        }
         if (!err) {
             writer_say(w, WRITER_RUNNING, "%s", "");
             err = turn(w);
