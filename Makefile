@@ -9,8 +9,14 @@ VERSION := 0.1.0
 PACKAGES_BUILD := gcc make pkg-config libc6-dev libzmq3-dev libpq-dev libconfig-dev libyajl-dev liblmdb-dev libmicrohttpd-dev \
                   libsodium-dev
 PACKAGES_RUN   := postgresql postgresql-client tzdata
-PACKAGES_TEST  := libcmocka-dev python3 python3-zmq clang-format cppcheck shellcheck systemd prometheus curl procps util-linux
+PACKAGES_TEST  := git libcmocka-dev python3 python3-zmq clang-format cppcheck shellcheck systemd prometheus curl procps util-linux
 PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)
+
+V ?= 0
+ifeq ($(V),0)
+Q   := @
+say = @echo '  $(1)  $@'
+endif
 
 CC       ?= gcc
 WARN     := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef \
@@ -58,27 +64,35 @@ deps:
 
 $(BUILD)/gen/sql_embedded.c: sql/embed.sh $(wildcard sql/migrations/*.sql sql/checks/*.sql sql/statements/*.sql)
 	@mkdir -p $(@D)
-	sql/embed.sh > $@.tmp && mv $@.tmp $@
+	$(call say,SQL)
+	$(Q)sql/embed.sh > $@.tmp && mv $@.tmp $@
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-overlength-strings -c -o $@ $<
+	$(call say,CC )
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-overlength-strings -c -o $@ $<
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC )
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR )
+	$(Q)ar rcs $@ $^
 $(BUILD)/teldagd: $(BUILD)/daemon/main.o $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD )
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/teldagctl: $(patsubst %.c,$(BUILD)/%.o,$(CTL_SRC)) $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD )
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/teldag-feed: $(patsubst %.c,$(BUILD)/%.o,$(FEED_SRC)) $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD )
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # A test links only the objects it names, in a line "links: daemon/wire.o workers/position.o" of its first comment.
 define test_rule
 $(BUILD)/tests/$(basename $(notdir $(1))): $(BUILD)/$(basename $(1)).o $(addprefix $(BUILD)/,$(shell sed -n 's/^.*links: *//p' $(1)))
 	@mkdir -p $$(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $$@ $$^ -lcmocka $(LIBS)
+	$(if $(Q),@echo '  LD   '$$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $$@ $$^ -lcmocka $(LIBS)
 endef
 $(foreach t,$(UNIT_SRC) $(SIM_SRC),$(eval $(call test_rule,$(t))))
 
