@@ -67,7 +67,7 @@ def indicators_of(data):
 class Model:
     def __init__(self, lines, rules=None, near=(3, 1), teldag=None):
         self.rules = dict(RULES, **(rules or {}))
-        self.near, self.teldag = near, dict(TELDAG, **(teldag or {}))
+        self.near, self.teldag = near, {**TELDAG, **(teldag or {})}
         self.schools, self.known = {}, {}
         self.registrations = defaultdict(dict)  # (school, year) -> pupil -> data
         self.announced, self.closed = {}, set()
