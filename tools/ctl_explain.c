@@ -20,6 +20,11 @@ struct known { /* history of year - 1 */
     bool official;
     uint32_t school;
 };
+#define KNOWN_MAX 256
+#define EDGES_MAX 64
+struct edge { /* a school and whom it names as successor */
+    uint32_t school, successor;
+};
 struct explanation {
     struct ctl *ctl;
     struct db *db;
@@ -30,8 +35,9 @@ struct explanation {
     struct allocation_school school;
     bool school_known, closed;
     struct group_cells cells[GROUP_COUNT];
-    struct known known[16];
-    int known_count;
+    struct known known[KNOWN_MAX]; /* candidates */
+    struct edge edges[EDGES_MAX];
+    int known_count, edge_count;
 };
 
 static int word_of(const char *const *words, const char *text)
@@ -89,35 +95,34 @@ static void read_counts(struct explanation *x)
     db_result_free(&r);
 }
 
-/* Year - 1 of the school itself, else of those it succeeds: computed before official, the best of several
- * predecessors. */
+/* Year - 1 of the school and of all it succeeds, computed and official, as candidates; find_history() chooses. */
 static void read_history(struct explanation *x)
 {
-    char year[YEAR_TEXT_MAX];
+    static const char line[] = "WITH RECURSIVE line(school_id, successor_id, depth) AS ("
+                               "  SELECT $1::text COLLATE \"C\", NULL::text COLLATE \"C\", 0 UNION"
+                               "  SELECT s.school_id, s.successor_id COLLATE \"C\", l.depth + 1 FROM line l"
+                               "  JOIN teldag.school s ON s.successor_id = l.school_id WHERE l.depth < 10)";
+    char sql[1200], year[YEAR_TEXT_MAX];
     const char *values[] = {x->id, year};
     struct db_result *r;
 
     year_format(x->year - 1, year);
-    r = db_query(
-        x->db,
-        "WITH RECURSIVE line(school_id, depth) AS ("
-        "  SELECT $1::text COLLATE \"C\", 0 UNION SELECT s.school_id, l.depth + 1 FROM line l JOIN teldag.school s ON "
-        "s.successor_id = l.school_id"
-        "  WHERE l.depth < 10 AND s.school_id <> $1::text"
-        "), history AS ("
+    snprintf(sql, sizeof(sql),
+             "%s SELECT DISTINCT school_id, successor_id FROM line WHERE successor_id IS NOT NULL", line);
+    r = db_query(x->db, sql, 1, values);
+    for (int i = 0; i < db_rows(r) && x->edge_count < EDGES_MAX; i++)
+        x->edges[x->edge_count++] = (struct edge){(uint32_t)db_int(r, i, 0), (uint32_t)db_int(r, i, 1)};
+    db_result_free(&r);
+    snprintf(
+        sql, sizeof(sql),
+        "%s SELECT h.stream, h.\"group\", h.status, h.official, h.school_id FROM ("
         "  SELECT a.stream, a.\"group\", a.status, false AS official, a.school_id FROM teldag.allocation a "
         "WHERE a.school_year = $2"
-        "  UNION ALL SELECT k.stream, k.\"group\", k.status, true, k.school_id FROM teldag.allocation_known "
-        "k WHERE k.school_year = $2"
-        "), own AS ("
-        "  SELECT DISTINCT ON (h.school_id, h.stream, h.\"group\") h.*, l.depth FROM history h JOIN line l "
-        "USING (school_id)"
-        "  ORDER BY h.school_id, h.stream, h.\"group\", h.official, l.depth"
-        ") SELECT DISTINCT ON (stream, \"group\") stream, \"group\", status, official, school_id FROM own"
-        "  ORDER BY stream, \"group\", depth, CASE status WHEN 'granted' THEN 0 WHEN 'grace' THEN 1 ELSE 2 "
-        "END, school_id::int",
-        2, values);
-    for (int i = 0; i < db_rows(r) && x->known_count < 16; i++)
+        "  UNION ALL SELECT k.stream, k.\"group\", k.status, true, k.school_id FROM teldag.allocation_known k"
+        "  WHERE k.school_year = $2) h WHERE h.school_id IN (SELECT school_id FROM line)",
+        line);
+    r = db_query(x->db, sql, 2, values);
+    for (int i = 0; i < db_rows(r) && x->known_count < KNOWN_MAX; i++)
         x->known[x->known_count++] =
             (struct known){(enum staffing)word_of(staffing_names, db_text(r, i, 0)),
                            (enum group)word_of(group_names, db_text(r, i, 1)),
@@ -126,20 +131,52 @@ static void read_history(struct explanation *x)
     db_result_free(&r);
 }
 
+/* Better: granted before grace before the others, then computed before official, then the lowest school. */
+static bool is_better(const struct known *a, const struct known *b)
+{
+    if (!b || a->status != b->status)
+        return !b || a->status < b->status;
+    if (a->official != b->official)
+        return !a->official;
+    return a->school < b->school;
+}
+
+/* (1) The school's own computed row; (2) else what entitlement.known says; (3) else the best of its predecessors', found
+ * the same way. As workers/ledger_history.c has it. */
+static const struct known *history_of(const struct explanation *x, uint32_t school, enum staffing staffing,
+                                      enum group group, int depth)
+{
+    const struct known *own = NULL, *best = NULL;
+
+    for (int i = 0; i < x->known_count; i++) {
+        const struct known *k = &x->known[i];
+
+        if (k->school == school && k->staffing == staffing && k->group == group && (!own || own->official))
+            own = k;
+    }
+    for (int i = 0; !own && depth < 10 && i < x->edge_count; i++) {
+        const struct known *k = x->edges[i].successor == school
+                                    ? history_of(x, x->edges[i].school, staffing, group, depth + 1)
+                                    : NULL;
+
+        if (k && is_better(k, best))
+            best = k;
+    }
+    return own ? own : best;
+}
+
 static bool find_history(const void *context, enum staffing staffing, enum group group, enum status *status,
                          bool *official, uint32_t *school)
 {
     const struct explanation *x = context;
+    const struct known *k = history_of(x, x->school.school_id, staffing, group, 0);
 
-    for (int i = 0; i < x->known_count; i++) {
-        if (x->known[i].staffing != staffing || x->known[i].group != group)
-            continue;
-        *status = x->known[i].status;
-        *official = x->known[i].official;
-        *school = x->known[i].school;
-        return true;
-    }
-    return false;
+    if (!k)
+        return false;
+    *status = k->status;
+    *official = k->official;
+    *school = k->school;
+    return true;
 }
 
 /* The stored row of the same stream and group: explained and shown figures must be the same. */
