@@ -251,6 +251,11 @@ BEGIN
     IF year NOT BETWEEN 1990 AND 2099 THEN
         RAISE EXCEPTION 'school year % is out of range', year USING ERRCODE = '22003';
     END IF;
+    -- Two shards may meet the same new year at once: IF NOT EXISTS alone would let one of them fail.
+    PERFORM pg_advisory_xact_lock(1952804204, -1);
+    IF EXISTS (SELECT FROM teldag_data.school_year y WHERE y.school_year = year) THEN
+        RETURN;
+    END IF;
     FOREACH log IN ARRAY ARRAY['entitlement_log', 'registration_log'] LOOP
         EXECUTE format('CREATE TABLE IF NOT EXISTS teldag_data.%I PARTITION OF teldag_data.%I FOR VALUES IN (%s)',
                        log || '_' || year, log, year);
