@@ -6,7 +6,7 @@
 # is the published one, a subscriber saw every alert once and in order, and `teldagctl verify` finds nothing. Exit code 0
 # only when all hold. Needs no root, no configuration, no free port in particular; leaves nothing behind, also after Ctrl-C.
 # `tools/demo.sh --keep` waits for Enter before it cleans up, so that one can look around with psql and teldagctl.
-set -euo pipefail
+set -Eeuo pipefail
 export LC_ALL=C.UTF-8 PGCLIENTENCODING=UTF8
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -68,6 +68,13 @@ give_up() {
     exit 1
 }
 
+# What nothing else caught. 141: nobody reads our output any more.
+unforeseen() { # exit code, line
+    [ "$BASH_SUBSHELL" = 0 ] && [ "$1" != 141 ] || exit "$1"
+    give_up "line $2 of tools/demo.sh failed" 'The message above, or a log below, may say why.'
+}
+trap 'unforeseen "$?" "$LINENO"' ERR
+
 # Runs a command so that a signal to this script need not wait for its end.
 run() {
     local code=0
@@ -114,7 +121,6 @@ check_failed() {
 
 table() { cluster_psql -P border=0 -P footer=off -P pager=off -P null=- "$@"; }
 value() { cluster_psql -At "$@"; }
-ctl() { "$bin/teldagctl" -c "$home/teldagd.conf" "$@"; }
 
 # ---- the parts ----
 
@@ -141,6 +147,7 @@ sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(6)]
 print("\n".join(str(s.getsockname()[1]) for s in sockets))')
     [ ${#port[@]} = 6 ] || give_up 'no free ports on 127.0.0.1' 'Look which ports are in use: ss -ltn'
     feed_ports=("${port[@]:0:4}")
+    ctl=("$bin/teldagctl" -c "$home/teldagd.conf") # no function: in the background the pid must be its own
     cat >"$home/teldagd.conf" <<CONF
 database = "$(cluster_conninfo)";
 rules = "$top/conf/rules";
@@ -152,7 +159,7 @@ streams = (
 );
 alerts = { publish = "tcp://127.0.0.1:${port[4]}"; fetch = "tcp://127.0.0.1:${port[5]}"; };
 CONF
-    ctl migrate >"$home/migrate.log" 2>&1 || give_up "\`teldagctl migrate\` failed" 'The log below says why.'
+    "${ctl[@]}" migrate >"$home/migrate.log" 2>&1 || give_up "\`teldagctl migrate\` failed" 'The log below says why.'
 }
 
 # What a registry does: its events into a journal on disk. Sets events to their number.
@@ -176,17 +183,18 @@ alerts_received() { wc -l <"$home/alerts"; }
 
 # The subscriber first, then the daemon: alerts are seen while the events go in.
 ingest() {
-    local started=$EPOCHREALTIME seen=0 now took
+    local started seen=0 now took
+    : >"$home/alerts"
     serve school.0 "${feed_ports[@]:0:2}"
     serve registration.0 "${feed_ports[@]:2:2}"
-    ctl alerts --follow --after 0 >"$home/alerts" 2>"$home/follow.log" &
+    "${ctl[@]}" alerts --follow --after 0 >"$home/alerts" 2>"$home/follow.log" &
     follower=$!
     processes+=("$follower")
     started=$EPOCHREALTIME
     "$bin/teldagd" -c "$home/teldagd.conf" --today "$today" >"$home/teldagd.out" 2>"$home/teldagd.log" &
     daemon=$!
     processes+=("$daemon")
-    ctl wait --caught-up --timeout 90 >"$home/wait.log" 2>&1 &
+    "${ctl[@]}" wait --caught-up --timeout 90 >"$home/wait.log" 2>&1 &
     step=$!
     while kill -0 "$step" 2>/dev/null; do
         now=$(alerts_received)
@@ -271,7 +279,7 @@ show_explain() {
     say "Every step of the hours of one school ($name, group $group), with the rule, its source, and whether somebody" \
         "has checked that parameter against its source."
     printf '\n'
-    ctl explain "$school" "$use_year" >"$home/explain" || give_up "\`teldagctl explain $school $use_year\` failed" 'Its message stands above.'
+    "${ctl[@]}" explain "$school" "$use_year" >"$home/explain" || give_up "\`teldagctl explain $school $use_year\` failed" 'Its message stands above.'
     # A school has a part for each group; each begins with its name.
     awk -v want="group $group," '/^School / { head = $0; next } head != "" { show = index($0, want) > 0; if (show) print head; head = "" } show' \
         "$home/explain" | sed '/^Rules set/q' | wrap
@@ -383,7 +391,7 @@ show_verify() {
     heading 'teldagctl verify'
     say 'Everything is computed a second time, in SQL and from the logs alone, and compared with what stands in the tables:'
     printf '\n'
-    run ctl verify >"$home/verify.out" 2>&1 || code=$?
+    run "${ctl[@]}" verify >"$home/verify.out" 2>&1 || code=$?
     wrap <"$home/verify.out"
     [ "$code" = 0 ] || check_failed "verify: exit code $code"
     say "In $(seconds_since "$started") s."
@@ -426,7 +434,7 @@ main() {
     registrations=$(value -c 'SELECT count(*) FROM teldag.registration')
     load_published
     printf '\n'
-    ctl status >"$home/status" || say 'The daemon says it is degraded:'
+    "${ctl[@]}" status >"$home/status" || say 'The daemon says it is degraded:'
     wrap <"$home/status"
 
     show_threatened
@@ -445,7 +453,7 @@ main() {
     fi
     say "The demo took $(seconds_since "$began") s."
     [ "${1:-}" != --keep ] || keep_open
-    [ ${#failures[@]} = 0 ]
+    [ ${#failures[@]} = 0 ] || exit 1
 }
 
 main "$@"
