@@ -41,7 +41,9 @@ static enum correction correction_of(const struct writing *w, const struct gen_s
     case 0:
         return CORRECT_GROUP;
     case 1:
-        return school->after >= 0 ? CORRECT_SCHOOL : CORRECT_FIELD;
+        /* Never at a school that shares a pupil with this one: taking the mistake back would take that away. */
+        return school->after >= 0 && w->world->schools[school->after].story != GEN_DOUBLE ? CORRECT_SCHOOL
+                                                                                          : CORRECT_FIELD;
     default:
         return CORRECT_FIELD;
     }

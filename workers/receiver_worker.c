@@ -350,7 +350,9 @@ static void publish_status(struct receiver *r)
     pthread_mutex_lock(&s->mutex);
     s->position = *p;
     s->queued_events =
-        s->committed_epoch == p->epoch && p->next > s->committed_next ? p->next - s->committed_next : 0;
+        (s->committed_epoch == p->epoch || s->committed_epoch == 0) && p->next > s->committed_next
+            ? p->next - s->committed_next
+            : 0;
     s->received_events = r->received_events;
     s->dead_events = r->dead_events;
     s->auth_failures = sub.auth_failures + dealer.auth_failures;
