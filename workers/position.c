@@ -237,6 +237,17 @@ static void take_answered_head(struct position *p, const struct wire_header *h, 
     compare_with_head(p);
 }
 
+/* A later journal than the one we stopped at is what an operator will accept now, also after GONE or REWOUND:
+ * the registry can only send everything again from a new one. */
+static void take_head_stopped(struct position *p, const struct wire_header *h)
+{
+    uint64_t known = p->reason == POSITION_NEW_EPOCH && p->other_epoch > p->epoch ? p->other_epoch : p->epoch;
+    if (h->epoch <= known)
+        return;
+    p->other_epoch = h->epoch;
+    p->reason = POSITION_NEW_EPOCH;
+}
+
 void position_head(struct position *p, const struct wire_header *h, bool live, uint64_t now_us)
 {
     const bool to_hello = !live && p->hello_tag && h->tag == p->hello_tag;
@@ -253,8 +264,10 @@ void position_head(struct position *p, const struct wire_header *h, bool live, u
     }
     if (to_fetch)
         p->tag = 0;
-    if (p->mode == POSITION_STOPPED)
+    if (p->mode == POSITION_STOPPED) {
+        take_head_stopped(p, h);
         return;
+    }
     if (to_hello || to_fetch) {
         p->failures = 0;
         take_answered_head(p, h, to_hello ? p->hello_from : p->asked_from);
