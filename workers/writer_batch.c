@@ -16,6 +16,9 @@
 #include "workers/pseudonym.h"
 #include "workers/writer_private.h"
 
+#define COPY_BESIDE_EVENTS                                                                                   \
+    1000 /* from here on the COPY gets a thread: below, making one costs more than it saves */
+
 struct writer_tx writer_tx_none(void)
 {
     return (struct writer_tx){.today = INT32_MIN, .accept = -1, .pause = -1};
@@ -294,6 +297,53 @@ static int write_replay(struct writer *w, const struct writer_tx *tx, int64_t no
     return err;
 }
 
+/* The logs' COPY, on a thread of its own beside the ledger's work: neither looks at what the other writes. */
+struct copying {
+    struct db *db;
+    const struct writer_tx *tx;
+    int64_t now_us;
+    int err;
+};
+
+static void *copy_logs(void *context)
+{
+    struct copying *c = context;
+
+    c->err = store_logs(c->db, c->tx->items, c->tx->count, c->now_us);
+    return NULL;
+}
+
+static int apply_all(struct writer *w, const struct writer_tx *tx)
+{
+    int err = apply_events(w, tx);
+
+    if (!err && tx->rules)
+        err = ledger_set_rules(w->ledger, tx->rules);
+    if (!err)
+        err = compute_changes(w, tx, w->ledger);
+    return err;
+}
+
+/* A batch that is worth a thread is applied to the overlay while PostgreSQL takes its rows in. */
+static int log_and_apply(struct writer *w, const struct writer_tx *tx, int64_t now_us)
+{
+    struct copying c = {w->db, tx, now_us, 0};
+    pthread_t thread;
+    bool beside = tx->count >= COPY_BESIDE_EVENTS && pthread_create(&thread, NULL, copy_logs, &c) == 0;
+    int err = 0;
+
+    if (!beside)
+        copy_logs(&c);
+    if (!c.err || beside)
+        err = apply_all(w, tx);
+    if (beside)
+        pthread_join(thread, NULL);
+    return c.err ? c.err : err;
+}
+
+/* The streams' positions go first: they fence the logs, whose keys are those positions. A second writer must
+ * meet ERR_FENCE there, not a duplicate key in the COPY, which would look like an event's fault. The shard's
+ * row comes after the ledger's work, because it carries the number of alerts. */
 static int write_transaction(struct writer *w, const struct writer_tx *tx)
 {
     const char *hash = tx->rules ? rules_hash(tx->rules) : w->shard.rules_hash;
@@ -302,16 +352,14 @@ static int write_transaction(struct writer *w, const struct writer_tx *tx)
 
     w->open.token = random_token();
     err = db_begin(w->db);
-    if (!err && tx->replay)
-        err = write_replay(w, tx, now_us);
-    if (!err)
-        err = store_fence(w->db, &w->shard, w->open.changes.alert_count, w->open.token);
     if (!err)
         err = advance_streams(w, tx);
     if (!err)
+        err = tx->replay ? write_replay(w, tx, now_us) : log_and_apply(w, tx, now_us);
+    if (!err)
+        err = store_fence(w->db, &w->shard, w->open.changes.alert_count, w->open.token);
+    if (!err)
         err = write_act(w, tx);
-    if (!err && !tx->replay)
-        err = store_logs(w->db, tx->items, tx->count, now_us);
     if (!err)
         err = store_dead_letters(w->db, tx->items, tx->count, now_us);
     if (!err)
@@ -424,13 +472,7 @@ static int attempt(struct writer *w, const struct writer_tx *tx)
         return err;
     w->open.tx = *tx;
     ledger_begin(w->ledger);
-    err = apply_events(w, tx);
-    if (!err && tx->rules)
-        err = ledger_set_rules(w->ledger, tx->rules);
-    if (!err && !tx->replay)
-        err = compute_changes(w, tx, w->ledger);
-    if (!err)
-        err = write_transaction(w, tx);
+    err = write_transaction(w, tx);
     if (!err)
         err = db_commit(w->db);
     if (!err) {
