@@ -238,12 +238,17 @@ static void take_answered_head(struct position *p, const struct wire_header *h, 
 }
 
 /* A later journal than the one we stopped at is what an operator will accept now, also after GONE or REWOUND:
- * the registry can only send everything again from a new one. */
-static void take_head_stopped(struct position *p, const struct wire_header *h)
+ * the registry can only send everything again from a new one. A live head is not believed: it makes us ask. */
+static void take_head_stopped(struct position *p, const struct wire_header *h, bool to_hello)
 {
     uint64_t known = p->reason == POSITION_NEW_EPOCH && p->other_epoch > p->epoch ? p->other_epoch : p->epoch;
+
     if (h->epoch <= known)
         return;
+    if (!to_hello) {
+        p->hello_doubt = true;
+        return;
+    }
     p->other_epoch = h->epoch;
     p->reason = POSITION_NEW_EPOCH;
 }
@@ -265,7 +270,7 @@ void position_head(struct position *p, const struct wire_header *h, bool live, u
     if (to_fetch)
         p->tag = 0;
     if (p->mode == POSITION_STOPPED) {
-        take_head_stopped(p, h);
+        take_head_stopped(p, h, to_hello);
         return;
     }
     if (to_hello || to_fetch) {
@@ -372,7 +377,9 @@ static bool is_hello_wanted(const struct position *p)
         return false;
     if (p->hello_wanted > p->hello_sent)
         return true;
-    return (p->hello_due || p->hello_doubt) && !p->paused && p->mode != POSITION_STOPPED;
+    if (p->mode == POSITION_STOPPED)
+        return p->hello_doubt && !p->paused;
+    return (p->hello_due || p->hello_doubt) && !p->paused;
 }
 
 /* At once after a reset or for an operator who waits (ten a second at most); once a second in doubt. */
