@@ -42,12 +42,16 @@ def say(name, value, target="", met=True, speed=True):
     print("%-46s %s%s" % (name, value, verdict), flush=True)
 
 
-def cpu_seconds(pid):
-    """User and system time of a process so far."""
-    with open("/proc/%d/stat" % pid) as f:
-        fields = f.read().rsplit(") ", 1)[1].split()
+def stat_seconds(line):
+    """User and system time in a line of /proc/PID/stat."""
+    fields = line.rsplit(") ", 1)[1].split()
     tick = os.sysconf("SC_CLK_TCK")
     return int(fields[11]) / tick, int(fields[12]) / tick
+
+
+def cpu_seconds(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        return stat_seconds(f.read())
 
 
 def writer_backend(w):
@@ -83,9 +87,11 @@ def ingest(w, d, regs):
     assert rows == lines, "%d events, %d rows in the log" % (lines, rows)
     status = d.json("status")["writer"]
     say("ingestion", "%d events in %.2f s, %.0f/s, %d transactions" % (lines, seconds, lines / seconds, status["batches"]))
-    for name, pid in (("daemon", d.process.pid), ("its PostgreSQL session", writer_backend(w)), ("feeder, since its start", regs.process.pid)):
-        say("  processor time, " + name, "user %.2f s, system %.2f s" % cpu_seconds(pid))
-    return lines / seconds
+    say("  time within transactions", "%.2f s, %.0f ms each" % (status["commit"]["sum_s"], status["commit"]["sum_s"] / status["batches"] * 1e3))
+    backend = cpu_seconds(writer_backend(w))
+    for name, used in (("daemon", cpu_seconds(d.process.pid)), ("its PostgreSQL session", backend), ("feeder, since its start", cpu_seconds(regs.process.pid))):
+        say("  processor time, " + name, "user %.2f s, system %.2f s" % used)
+    return lines / seconds, sum(backend) * 1e6 / lines
 
 
 # ---- the reference: COPY BINARY of the same rows into the same table ----
@@ -103,34 +109,61 @@ def export_rows(w):
 
 
 def run_psql(w, script):
-    done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", w.cluster.conninfo], input=script, text=True, stdout=subprocess.DEVNULL,
+    """Runs a script; the processor time its session of PostgreSQL took."""
+    script = "SELECT pg_backend_pid() AS pid \\gset\n\\setenv BENCH_PID :pid\n" + script + "\\! echo stat; cat /proc/$BENCH_PID/stat\n"
+    done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", w.cluster.conninfo], input=script, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stderr
+    return sum(stat_seconds(done.stdout.rsplit("stat\n", 1)[1]))
 
 
-def copy_rows(w, files, one_transaction):
-    """Rows per second through psql's \\copy into an empty table with the log's definition, index and partition."""
+def make_empty_log(w):
+    """A table with the log's definition, index and partition."""
     w.cluster.sql("DROP TABLE IF EXISTS teldag_data.bench_log")
     w.cluster.sql("CREATE TABLE teldag_data.bench_log (LIKE teldag_data.registration_log INCLUDING ALL) PARTITION BY LIST (school_year)")
     w.cluster.sql("CREATE TABLE teldag_data.bench_log_year PARTITION OF teldag_data.bench_log FOR VALUES IN (%s)" % YEAR[:4])
     w.cluster.sql("CHECKPOINT")
-    script = "".join("\\copy teldag_data.bench_log FROM '%s' (FORMAT binary)\n" % f for f in files)
+
+
+def time_script(w, script):
+    """Rows per second that the script puts into an empty log, and the processor time of its session."""
+    make_empty_log(w)
     started = time.monotonic()
-    run_psql(w, "BEGIN;\n" + script + "COMMIT;\n" if one_transaction else script)
+    cpu = run_psql(w, script)
     seconds = time.monotonic() - started
-    return int(w.cluster.one("SELECT count(*) FROM teldag_data.bench_log")) / seconds
+    rows = int(w.cluster.one("SELECT count(*) FROM teldag_data.bench_log"))
+    return rows / seconds, cpu * 1e6 / rows
 
 
-def reference(w, rate):
+def copy_rows(w, files, one_transaction):
+    """psql's \\copy of the files, from the page cache."""
+    script = "".join("\\copy teldag_data.bench_log FROM '%s' (FORMAT binary)\n" % f for f in files)
+    return time_script(w, "BEGIN;\n" + script + "COMMIT;\n" if one_transaction else script)
+
+
+def reference(w, rate, cpu):
     files = export_rows(w)
     batches, single = copy_rows(w, files, False), copy_rows(w, files, True)
-    same = w.cluster.one("SELECT count(*) FROM (TABLE teldag_data.registration_log EXCEPT TABLE teldag_data.bench_log) d") if not FULL else "0"
-    assert same == "0", "%s rows of the reference differ" % same
+    rows = w.cluster.one("SELECT count(*) FROM (TABLE teldag_data.registration_log EXCEPT TABLE teldag_data.bench_log) d") if not FULL else "0"
+    assert rows == "0", "%s rows of the reference differ" % rows
+    say("COPY BINARY, %d rows a transaction" % ROWS_A_TRANSACTION, "%.0f rows/s, %.2f us of PostgreSQL's processor a row" % batches)
+    say("COPY BINARY, one transaction", "%.0f rows/s, %.2f us" % single)
+    best = max(batches, single)[0]
+    say("ingestion / COPY BINARY", "%.2f" % (rate / best), "at least 0.5", rate / best >= 0.5)
+    say("  PostgreSQL's processor time, COPY / ingestion", "%.2f (%.2f us an event)" % (min(batches[1], single[1]) / cpu, cpu))
+    if FULL:
+        others(w, best)
     w.cluster.sql("DROP TABLE teldag_data.bench_log")
-    say("COPY BINARY, %d rows a transaction" % ROWS_A_TRANSACTION, "%.0f rows/s" % batches)
-    say("COPY BINARY, one transaction", "%.0f rows/s" % single)
-    ratio = rate / max(batches, single)
-    say("ingestion / COPY BINARY", "%.2f" % ratio, "at least 0.5", ratio >= 0.5)
+
+
+def others(w, best):
+    """What else one could do, beside the same reference: text instead of binary, and an INSERT and a transaction a row."""
+    path = os.path.join(w.home, "rows.text")
+    run_psql(w, "\\copy (SELECT * FROM teldag_data.registration_log ORDER BY seq) TO '%s'\n" % path)
+    say("text COPY, one transaction / COPY BINARY", "%.2f" % (time_script(w, "\\copy teldag_data.bench_log FROM '%s'\n" % path)[0] / best))
+    inserts = w.cluster.sql("SELECT format('INSERT INTO teldag_data.bench_log SELECT (%L::teldag_data.registration_log).*;', l)"
+                            " FROM teldag_data.registration_log l ORDER BY seq LIMIT 5000")
+    say("a transaction a row / COPY BINARY", "%.3f" % (time_script(w, "\n".join(r[0] for r in inserts) + "\n")[0] / best))
 
 
 # ---- 2. memory, verify, rebuild ----
@@ -293,10 +326,10 @@ def main():
         fill_journal(schools, "--feed", "school,entitlement")
         d.caught_up()
         assert d.stop() == 0
-        rate = ingest(w, d, regs)
+        rate, cpu = ingest(w, d, regs)
         memory(d, rss_before)
         if "reference" not in SKIP:
-            reference(w, rate)
+            reference(w, rate, cpu)
         if "verify" not in SKIP:
             verify(d)
         if "rebuild" not in SKIP:
