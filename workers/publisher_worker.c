@@ -307,10 +307,10 @@ static void answer(struct publisher *p, const struct bus_message *m)
         send_error(p, peer, "the database is away: ask again later");
     } else if (verb == WIRE_HELLO && m->count == 4) {
         send_live(p); /* the head of an answer is what is committed now */
-        if (p->db)
-            send_verb(p, peer, WIRE_NO_VERB, q.tag, p->next);
-        else
+        if (!p->db)
             send_error(p, peer, "the database is away: ask again later");
+        else if (send_header(p, p->router, peer, p->stream, q.tag, p->next))
+            return; /* a peer that is gone, or does not read: its loss */
     } else if (verb != WIRE_FETCH || m->count != 5 ||
                wire_decode_u32(m->frame[4].data, m->frame[4].len, &most) || most == 0) {
         send_error(p, peer, "unknown verb, or a FETCH without its u32 max events");
