@@ -184,24 +184,37 @@ static int show_dead_letter(struct ctl *ctl)
     return code;
 }
 
+/* A positive decimal number and nothing else: "12x" must not become "all". */
+static bool read_number(const char *text, uint64_t *number)
+{
+    *number = 0;
+    if (!*text || strlen(text) > 18 || strspn(text, "0123456789") != strlen(text))
+        return false;
+    *number = strtoull(text, NULL, 10);
+    return *number > 0;
+}
+
 /* Retry and drop are the writer's work: it does them in a transaction with their consequences. */
 static int change_dead_letter(struct ctl *ctl, const char *verb)
 {
     const char *epoch = ctl_option(ctl, "--epoch");
     struct json_writer q;
     struct json_value *answer;
+    uint64_t seq = 0, epoch_number = 0;
     int code;
 
     if (ctl->argc < 2 || ctl->argc > 3 || (strcmp(verb, "drop") == 0 && ctl->argc != 3))
         return ctl_usage("dead-letter %s takes a stream%s", verb,
                          strcmp(verb, "drop") == 0 ? " and a sequence" : " and perhaps a sequence");
+    if ((ctl->argc > 2 && !read_number(ctl->argv[2], &seq)) || (epoch && !read_number(epoch, &epoch_number)))
+        return ctl_usage("a sequence, and an epoch, is a positive number");
     json_writer_init(&q);
     json_open_object(&q, NULL);
     json_write_string(&q, "command", "dead-letter");
     json_write_string(&q, "act", verb);
     json_write_string(&q, "stream", ctl->argv[1]);
-    json_write_uint(&q, "seq", ctl->argc > 2 ? strtoull(ctl->argv[2], NULL, 10) : 0);
-    json_write_uint(&q, "epoch", epoch ? strtoull(epoch, NULL, 10) : 0);
+    json_write_uint(&q, "seq", seq);
+    json_write_uint(&q, "epoch", epoch_number);
     json_close_object(&q);
     answer = ctl_ask(ctl, q.text, &code, false);
     json_writer_fini(&q);

@@ -148,6 +148,10 @@ static void order_dead_letter(void *context, const struct json_value *request, s
         control_refuse(answer, EX_USAGE, "\"epoch\" and \"seq\" must be positive integers");
         return;
     }
+    if (!retry && seq == 0) {
+        control_refuse(answer, EX_USAGE, "\"drop\" takes the \"seq\" of one dead letter");
+        return;
+    }
     order.epoch = (uint64_t)epoch;
     order.seq = (uint64_t)seq;
     if (take_stream(request, &order, answer))
