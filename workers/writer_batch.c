@@ -544,6 +544,19 @@ int writer_transact(struct writer *w, const struct writer_tx *tx)
 
 /* ---- poison ---- */
 
+/* A cut may leave half a character at the end: PostgreSQL would refuse the dead letter for it. */
+static void drop_half_character(char *text)
+{
+    size_t n = strlen(text), tail = 0;
+    unsigned char lead;
+
+    while (tail < n && ((unsigned char)text[n - 1 - tail] & 0xc0) == 0x80)
+        tail++;
+    lead = tail < n ? (unsigned char)text[n - 1 - tail] : 0;
+    if (tail < (lead >= 0xf0 ? 3u : lead >= 0xe0 ? 2u : lead >= 0xc0 ? 1u : 0u))
+        text[n - 1 - tail] = '\0';
+}
+
 /* The refused event as a dead letter; its bytes are rendered from what was decoded. */
 static int bury(struct writer *w, struct store_item *item, const char *why)
 {
@@ -583,6 +596,7 @@ static int transact_items(struct writer *w, struct store_item *items, size_t cou
         return err ? err : transact_items(w, items + count / 2, count - count / 2);
     }
     snprintf(why, sizeof(why), "refused by PostgreSQL: %.250s", w->refusal);
+    drop_half_character(why);
     if (items[0].event->type == EVENT_DEAD) {
         writer_say(w, WRITER_REFUSED, "the database refuses a dead letter: %s", w->refusal);
         return ERR_DB_CONFIG;
