@@ -218,6 +218,29 @@ static void print_row(struct explanation *x, const struct allocation *row, bool 
     free(text);
 }
 
+/* What rests on a stream without journal says so (design 5): nobody notices what such a stream loses. */
+static void say_best_effort(struct explanation *x)
+{
+    char count_year[12];
+    const char *values[] = {x->id, count_year};
+    struct db_result *r;
+
+    snprintf(count_year, sizeof(count_year), "%d", x->year - 1);
+    r = db_query(x->db,
+                 "SELECT string_agg(s.name, ', ' ORDER BY s.name) FROM teldag_data.feed_progress p JOIN "
+                 "teldag_data.stream s USING (stream_id) WHERE p.best_effort AND EXISTS (SELECT FROM "
+                 "teldag_data.registration_log l WHERE l.stream_id = p.stream_id AND l.school_year = $2::int "
+                 "AND l.school_id = $1::int)",
+                 2, values);
+    if (db_rows(r) == 1 && !db_is_null(r, 0, 0))
+        fprintf(
+            x->ctl->json ? stderr : stdout,
+            "! Registrations of this count came by a best-effort stream (%s): what it lost is not in these "
+            "figures, and nobody noticed.\n",
+            db_text(r, 0, 0));
+    db_result_free(&r);
+}
+
 static int explain(struct explanation *x)
 {
     struct allocation_history history = {find_history, x};
@@ -259,6 +282,7 @@ static int explain(struct explanation *x)
         print_row(x, &rows[i], i == 0);
     if (x->ctl->json)
         printf("]\n");
+    say_best_effort(x);
     return EX_OK;
 }
 

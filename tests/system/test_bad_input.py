@@ -278,6 +278,7 @@ def test_no_national_number_reaches_disk_or_log():
         keyed.send([numbered(321, n) for n in GOOD_NUMBERS] + bad)
         bare.send([numbered(322, n) for n in GOOD_NUMBERS] + bad)
         assert plain.poll(10000) and plain.recv() == b"\1registration.2"
+        wait_for(lambda: '"state":"live"' in d.run("--json", "streams").stdout.replace(" ", "").split("registration.2")[1], 10, "live")
         plain.send_multipart([b"registration.2", "\n".join([numbered(323, n) for n in GOOD_NUMBERS] + bad[:4]).encode()])
         wait_for(lambda: w.cluster.sql("SELECT next_seq FROM teldag.feed_progress WHERE stream = 'registration.2'") == [["9"]], 20,
                  "the best-effort stream")
