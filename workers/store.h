@@ -37,9 +37,12 @@ int store_load_shard(struct db *db, struct store_shard *shard);
 int store_load_stream(struct db *db, const struct store_shard *shard, struct store_stream *stream, bool best_effort);
 /* All streams there ever were, into the ledger. */
 int store_add_streams(struct db *db, struct ledger *ledger);
-/* Replays every log into the ledger, in stream order. events counts rows. */
-int store_replay(struct db *db, struct ledger *ledger, uint64_t *events);
-int store_load_results(struct db *db, struct results *results);
+/* Replays the logs of the shard's streams into the ledger, in stream order. events counts rows. */
+int store_replay(struct db *db, const struct store_shard *shard, struct ledger *ledger, uint64_t *events);
+/* What the database shows of the shard: all of it when there is one shard; else what is of schools the ledger speaks of. */
+int store_load_results(struct db *db, const struct store_shard *shard, const struct ledger *ledger, struct results *results);
+/* Whether a stream is the shard's: its partition modulo the number of shards. */
+bool store_shard_owns(const struct store_shard *shard, const char *stream);
 /* The rules set of a hash, as stored; NULL and error text when it cannot be had. */
 struct rules_set *store_load_rules(struct db *db, const char *hash, char *error, size_t error_len);
 /* A new school year's partitions; own transaction. */

@@ -145,6 +145,14 @@ int store_load_stream(struct db *db, const struct store_shard *shard, struct sto
     return db_error(db);
 }
 
+bool store_shard_owns(const struct store_shard *shard, const char *stream)
+{
+    const char *dot = strrchr(stream, '.');
+
+    return shard->shards <= 1 || !dot ||
+           strtoull(dot + 1, NULL, 10) % (uint64_t)shard->shards == (uint64_t)shard->shard;
+}
+
 int store_add_streams(struct db *db, struct ledger *ledger)
 {
     struct db_result *r =
@@ -304,7 +312,7 @@ static int replay_epoch(struct replay *p, const struct db_result *years)
     return err;
 }
 
-int store_replay(struct db *db, struct ledger *ledger, uint64_t *events)
+int store_replay(struct db *db, const struct store_shard *shard, struct ledger *ledger, uint64_t *events)
 {
     struct replay *p = calloc(1, sizeof(*p));
     struct db_result *epochs, *years;
@@ -322,9 +330,11 @@ int store_replay(struct db *db, struct ledger *ledger, uint64_t *events)
                                     .value_capacity = EVENT_COLUMNS_MAX,
                                     .arena = p->arena,
                                     .arena_capacity = sizeof(p->arena)};
-    epochs = db_query(
-        db, "SELECT stream_id, epoch, resend FROM teldag_data.stream_epoch ORDER BY stream_id, epoch", 0,
-        NULL);
+    epochs = db_query(db,
+                      "SELECT stream_id, epoch, resend, name FROM teldag_data.stream_epoch JOIN "
+                      "teldag_data.stream USING (stream_id)"
+                      " ORDER BY stream_id, epoch",
+                      0, NULL);
     years = db_query(
         db,
         "SELECT p.relname, substring(c.relname FROM '[0-9]+$')::int FROM pg_inherits i"
@@ -333,6 +343,8 @@ int store_replay(struct db *db, struct ledger *ledger, uint64_t *events)
         0, NULL);
     ledger_begin(ledger);
     for (int i = 0; i < db_rows(epochs) && !err && !db_error(db); i++) {
+        if (!store_shard_owns(shard, db_text(epochs, i, 3)))
+            continue; /* another daemon's: it moves while we look */
         p->batch.stream_id = (uint32_t)db_int(epochs, i, 0);
         p->batch.epoch = (uint64_t)db_int(epochs, i, 1);
         if (i > 0 && db_int(epochs, i - 1, 0) == db_int(epochs, i, 0))
@@ -359,7 +371,32 @@ static int find_word(const char *const *words, const char *text)
     return -1;
 }
 
-static int load_counts(struct db *db, struct results *results)
+/* The tables are shared by all shards, and a row does not name its own. A row is ours when the ledger has a count of its
+ * school, since schools, like streams, belong to one shard. Taking another's rows for ours would delete them as rows
+ * that nobody can explain. */
+struct owned {
+    const struct store_shard *shard;
+    struct ledger_key *keys; /* NULL: there is one shard */
+    size_t count;
+    struct results *results;
+};
+
+static bool owns_school(const struct owned *o, uint32_t school_id)
+{
+    size_t low = 0, high = o->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (o->keys[middle].school_id < school_id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return !o->keys || (low < o->count && o->keys[low].school_id == school_id);
+}
+
+static int load_counts(struct db *db, const struct owned *o)
 {
     struct db_copy_field f[12];
     int more, err = 0;
@@ -389,12 +426,13 @@ static int load_counts(struct db *db, struct results *results)
 
             row.cells.halves[k] = db_field_int4(&cell);
         }
-        err = results_load_count(results, &row);
+        if (owns_school(o, row.school_id))
+            err = results_load_count(o->results, &row);
     }
     return err ? err : more;
 }
 
-static int load_closed(struct db *db, struct results *results)
+static int load_closed(struct db *db, const struct owned *o)
 {
     struct db_copy_field f[5];
     int more, err = 0;
@@ -409,8 +447,8 @@ static int load_closed(struct db *db, struct results *results)
                                  .held = db_field_int4(&f[3]),
                                  .announced = db_field_int4(&f[4])};
 
-        if (!err)
-            err = results_load_closed(results, &row);
+        if (!err && owns_school(o, row.school_id))
+            err = results_load_closed(o->results, &row);
     }
     return err ? err : more;
 }
@@ -436,7 +474,7 @@ static struct exact exact_of(const struct db_result *r, int row, int column)
     return e;
 }
 
-static int load_allocation(const struct db_result *r, int i, struct results *results)
+static int load_allocation(const struct db_result *r, int i, const struct owned *o)
 {
     struct allocation a = {0};
     int staffing = find_word(staffing_names, db_text(r, i, 2)),
@@ -465,10 +503,10 @@ static int load_allocation(const struct db_result *r, int i, struct results *res
     a.margin_pupils = (int32_t)db_int(r, i, 14);
     a.has_margin_hours = !db_is_null(r, i, 15);
     a.margin_hours = (int32_t)db_int(r, i, 15);
-    return results_load_allocation(results, &a);
+    return owns_school(o, a.school_id) ? results_load_allocation(o->results, &a) : 0;
 }
 
-static int load_allocations(struct db *db, struct results *results)
+static int load_allocations(struct db *db, const struct owned *o)
 {
     struct db_result *r = db_query(
         db,
@@ -479,12 +517,12 @@ static int load_allocations(struct db *db, struct results *results)
     int err = 0;
 
     for (int i = 0; i < db_rows(r) && !err; i++)
-        err = load_allocation(r, i, results);
+        err = load_allocation(r, i, o);
     db_result_free(&r);
     return err ? err : db_error(db);
 }
 
-static int load_alert(const struct db_result *r, int i, struct results *results)
+static int load_alert(const struct db_result *r, int i, const struct owned *o)
 {
     struct alert_key k = {.group = -1};
     int kind = find_word(alert_kind_names, db_text(r, i, 0)),
@@ -499,10 +537,12 @@ static int load_alert(const struct db_result *r, int i, struct results *results)
         k.group = find_word(group_names, db_text(r, i, 4));
     snprintf(k.stream, sizeof(k.stream), "%s", db_text(r, i, 5));
     snprintf(k.subject, sizeof(k.subject), "%s", db_text(r, i, 6));
-    return results_load_alert(results, &k, (enum severity)severity);
+    if (k.school_id ? !owns_school(o, k.school_id) : !store_shard_owns(o->shard, k.stream))
+        return 0;
+    return results_load_alert(o->results, &k, (enum severity)severity);
 }
 
-static int load_alerts(struct db *db, struct results *results)
+static int load_alerts(struct db *db, const struct owned *o)
 {
     struct db_result *r = db_query(
         db,
@@ -512,21 +552,30 @@ static int load_alerts(struct db *db, struct results *results)
     int err = 0;
 
     for (int i = 0; i < db_rows(r) && !err; i++)
-        err = load_alert(r, i, results);
+        err = load_alert(r, i, o);
     db_result_free(&r);
     return err ? err : db_error(db);
 }
 
-int store_load_results(struct db *db, struct results *results)
+int store_load_results(struct db *db, const struct store_shard *shard, const struct ledger *ledger,
+                       struct results *results)
 {
-    int err = load_counts(db, results);
+    struct owned o = {.shard = shard, .results = results};
+    int err = 0;
 
+    if (shard->shards > 1) {
+        o.count = ledger_all(ledger, &o.keys);
+        err = o.keys ? 0 : ERR_NOMEM;
+    }
     if (!err)
-        err = load_closed(db, results);
+        err = load_counts(db, &o);
     if (!err)
-        err = load_allocations(db, results);
+        err = load_closed(db, &o);
     if (!err)
-        err = load_alerts(db, results);
+        err = load_allocations(db, &o);
+    if (!err)
+        err = load_alerts(db, &o);
+    free(o.keys);
     return err;
 }
 

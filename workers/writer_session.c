@@ -176,7 +176,7 @@ int writer_build_ledger(struct writer *w, struct ledger **out, uint64_t *events)
     if (!err)
         err = ledger_set_rules(ledger, w->in_force);
     if (!err)
-        err = store_replay(w->db, ledger, events);
+        err = store_replay(w->db, &w->shard, ledger, events);
     if (err)
         ledger_free(&ledger);
     *out = ledger;
@@ -199,7 +199,7 @@ static int rebuild(struct writer *w)
     if (!err && !(w->results = results_new()))
         err = ERR_NOMEM;
     if (!err)
-        err = store_load_results(w->db, w->results);
+        err = store_load_results(w->db, &w->shard, w->ledger, w->results);
     if (!err)
         err = count_dead_letters(w);
     db_rollback(w->db);

@@ -23,7 +23,7 @@ static int compute(struct db *db, struct ledger *ledger, struct results *results
     if (!err)
         err = ledger_set_rules(ledger, set);
     if (!err)
-        err = store_replay(db, ledger, &events);
+        err = store_replay(db, &shard, ledger, &events);
     if (err)
         goto out;
     count = ledger_all(ledger, &keys);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Corners that a second reading found: what PostgreSQL says in a dead letter, orders that must not be taken for others, and
 a daemon that must say why it stops."""
+import json
 import time
 
 import harness
@@ -41,6 +42,51 @@ def test_drop_takes_one_letter():
         d.ctl("dead-letter", "drop", "school.0", "1")
         assert w.cluster.sql("SELECT seq FROM teldag.dead_letter WHERE state = 'open'") == [["2"]]
         d.verify()
+
+
+def pupils(first, count, gok, school_id, group="lager"):
+    return [registration(school_id, first + i, group, ["opleiding_moeder"] if i < gok else []) for i in range(count)] + [closed(school_id, count)]
+
+
+def test_two_shards_leave_each_other_alone():
+    """Two daemons share tables: what the one read at its start must never come back over what the other wrote since."""
+    with World() as w:
+        feeds = [[w.feed("school.%d" % i), w.feed("registration.%d" % i)] for i in (0, 1)]
+        shards = [w.daemon(feeds[i], name="shard%d" % i, shard="%d/2" % i) for i in (0, 1)]
+        shards[0].migrate()
+        for i, d in enumerate(shards):
+            d.start()
+            feeds[i][0].send([school(10 + i, "bao"), school(20 + i, "so")])
+            feeds[i][1].send(pupils(1000 * i, 30, 10, 10 + i) + pupils(1000 * i + 500, 60, 12, 20 + i, "graad1")[:-1] + [closed(20 + i, 61)])
+            d.caught_up()
+        shards[0].verify()
+        figures = ("SELECT c.school_id, c.pupils, c.opleiding_moeder, a.gok_pupils, a.hours FROM teldag.count c"
+                   " LEFT JOIN teldag.allocation a USING (school_id, \"group\") ORDER BY 1")
+        before = w.cluster.sql(figures)
+        assert len(before) == 4, before
+        assert shards[0].stop() == 0  # it reads everything back at its next start ...
+        shards[0].start()
+        shards[0].caught_up()
+        feeds[1][1].send(pupils(1900, 10, 5, 11))  # ... then the other goes on ...
+        feeds[1][1].send([registration(21, 1990, "graad1"), closed(21, 61)])
+        shards[1].caught_up()
+        after = w.cluster.sql(figures)
+        firing = w.cluster.sql("SELECT kind, school_id FROM teldag.alert WHERE state = 'firing' ORDER BY 1, 2")
+        assert ["11", "40", "15"] in [row[:3] for row in after] and ["count.incomplete", "20"] in firing and ["count.incomplete", "21"] not in firing, (after, firing)
+        for d, near in ((shards[0], 4), (shards[1], 4)):  # ... and every school is looked at again
+            with open(d.config, "a") as out:
+                out.write("near = { pupils = %d; hours = 1; };\n" % near)
+            d.ctl("reload")
+            assert w.cluster.sql(figures) == after, (w.cluster.sql(figures), after)
+        shards[0].kill()
+        shards[0].start()
+        shards[0].caught_up()
+        wait_for(lambda: json.loads(shards[0].run("--json", "status").stdout)["writer"]["phase"] == "running", 10, "shard 0 does not run")
+        assert w.cluster.sql(figures) == after
+        assert "rows differ" not in open(shards[0].log).read()
+        assert json.loads(shards[0].run("--json", "status").stdout)["writer"]["live_registrations"] == 90
+        shards[0].verify()
+        shards[1].verify()
 
 
 if __name__ == "__main__":
