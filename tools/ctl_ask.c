@@ -13,17 +13,23 @@
 
 #include "tools/ctl.h"
 
-#define ANSWER_MAX (16u << 20)
+#define ANSWER_MAX    (16u << 20)
+#define ANSWER_S      45 /* an order waits up to 30 s for its turn at the writer */
+#define POLL_ANSWER_S 1  /* of a question that is asked again and again */
 
-static int connect_control(const char *path)
+/* A daemon that hangs (or is stopped by a debugger) accepts and never answers: nobody waits for it for ever. */
+static int connect_control(const char *path, int answer_s)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval limit = {.tv_sec = answer_s};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), kept;
 
     if (fd < 0)
         return -1;
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0 &&
+        connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
     kept = errno;
     close(fd);
@@ -80,25 +86,31 @@ struct json_value *ctl_ask(struct ctl *ctl, const char *request, int *code, bool
     struct json_value *answer = NULL;
     char error[600] = "";
     char *line = NULL;
+    bool silent;
     int fd;
 
     if (!ctl->config && !(ctl->config = config_load(ctl->config_path, error, sizeof(error)))) {
         *code = ctl_fail(EX_CONFIG, "%s", error);
         return NULL;
     }
-    fd = connect_control(ctl->config->control);
+    fd = connect_control(ctl->config->control, quiet ? POLL_ANSWER_S : ANSWER_S);
     if (fd < 0) {
         *code = say_no_daemon(ctl, quiet);
         return NULL;
     }
+    errno = 0;
     if (send_line(fd, request) == 0)
         line = read_line(fd);
+    silent = !line && (errno == EAGAIN || errno == EWOULDBLOCK);
     close(fd);
     if (line)
         answer = json_parse(line, error, sizeof(error));
     if (!answer) {
         *code = EX_UNAVAILABLE;
-        if (!quiet)
+        if (!quiet && silent)
+            ctl_fail(*code, "the daemon at %s did not answer within %d s: is it stopped, or hanging?",
+                     ctl->config->control, ANSWER_S);
+        else if (!quiet)
             ctl_fail(*code, "the daemon hung up before it answered%s%s", *error ? ": " : "", error);
         goto out;
     }

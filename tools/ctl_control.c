@@ -14,6 +14,7 @@
 
 #define EXIT_DEGRADED 1
 #define POLL_MS       20
+#define WAIT_MAX_S    1e9
 
 static int64_t number(const struct json_value *v, const char *name)
 {
@@ -197,11 +198,16 @@ static bool is_caught_up(struct ctl *ctl, int64_t generation, char *behind, size
         const struct json_value *s = json_at(streams, i);
         bool answered = number(s, "hello_answered") >= generation && number(s, "hello_head") > 0;
 
+        const char *lack = json_bool(json_get(s, "stopped"), false)
+                               ? "stopped: teldagctl status says what to do"
+                           : json_bool(json_get(s, "paused"), false) ? "is paused"
+                           : answered                                ? "has events that are not committed yet"
+                                                                     : "has not answered yet";
+
         if (strcmp(text(s, "reliability"), "journal") != 0 ||
             (answered && number(s, "committed_next") >= number(s, "hello_head")))
             continue;
-        snprintf(behind, len, "%s has %s", text(s, "name"),
-                 answered ? "events that are not committed yet" : "not answered yet");
+        snprintf(behind, len, "%s %s", text(s, "name"), lack);
         done = false;
     }
     json_free(&answer);
@@ -212,14 +218,16 @@ int ctl_wait(struct ctl *ctl)
 {
     bool caught_up = ctl_flag(ctl, "--caught-up");
     const char *timeout = ctl_option(ctl, "--timeout");
-    double seconds = timeout ? strtod(timeout, NULL) : 60;
-    uint64_t end = clock_monotonic_us() + (uint64_t)(seconds * 1e6);
+    char *rest = NULL;
+    double seconds = timeout ? strtod(timeout, &rest) : 60;
+    bool good = !timeout || (*timeout && *rest == '\0' && seconds > 0 && seconds <= WAIT_MAX_S);
+    uint64_t end = clock_monotonic_us() + (good ? (uint64_t)(seconds * 1e6) : 0);
     struct timespec nap = {0, POLL_MS * 1000000L};
     char behind[200] = "no daemon answers";
     int64_t generation = 0;
     int code = EX_OK;
 
-    if (!caught_up || ctl->argc > 0 || (timeout && seconds <= 0))
+    if (!caught_up || ctl->argc > 0 || !good)
         return ctl_usage("wait takes --caught-up and perhaps --timeout SECONDS");
     do {
         bool had = generation != 0;
