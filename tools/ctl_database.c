@@ -23,10 +23,13 @@ static int exit_code_of(int error)
 int ctl_database_error(struct db *db)
 {
     int code = exit_code_of(db_error(db));
+    const char *state = db_error_sqlstate(db), *advice = "";
 
-    if (strcmp(db_error_sqlstate(db), "42501") == 0)
+    if (strcmp(state, "42501") == 0)
         code = EX_NOPERM;
-    return ctl_fail(code, "database: %s", db_error_text(db));
+    if (strcmp(state, "42P01") == 0 || strcmp(state, "42703") == 0 || strcmp(state, "3F000") == 0)
+        advice = "; another schema than this version's: run `teldagctl migrate` as the owner of the database";
+    return ctl_fail(code, "database: %s%s", db_error_text(db), advice);
 }
 
 static int load_config(struct ctl *ctl)
@@ -114,15 +117,16 @@ int ctl_print_query(struct ctl *ctl, struct db *db, const char *title, const cha
     struct db_result *r;
     int rows;
 
-    if (ctl->json && asprintf(&wrapped, "SELECT coalesce(json_agg(t), '[]')::text FROM (%s) t", sql) < 0)
+    if (ctl->json &&
+        asprintf(&wrapped, "SELECT coalesce(json_agg(t), '[]')::text, count(*) FROM (%s) t", sql) < 0)
         return -1;
     r = db_query(db, wrapped ? wrapped : sql, count, values);
     free(wrapped);
     if (!r)
         return -1;
-    rows = db_rows(r);
+    rows = ctl->json ? (int)db_int(r, 0, 1) : db_rows(r);
     if (ctl->json) {
-        printf("%s\n", db_text(r, 0, 0));
+        printf("%s%s\n", title ? title : "", db_text(r, 0, 0));
     } else {
         if (title)
             printf("%s\n", title);

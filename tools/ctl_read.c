@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "tools/ctl.h"
+#include "workers/alert.h"
 
 struct section {
     const char *name, *title, *sql; /* $1 = school id */
@@ -56,17 +57,13 @@ static const struct section registration_section = {
     " LEFT JOIN teldag.school s ON s.school_id = r.school_id::text"
     " WHERE r.school_id = $1::int) x WHERE x.why <> '' ORDER BY x.school_year, x.why, x.seq"};
 
-static int print_section(struct ctl *ctl, struct db *db, const struct section *s, const char *const *values,
-                         bool more)
+/* A member of the object that --json prints; nothing at all when the first question already fails. */
+static int print_section(struct ctl *ctl, struct db *db, const struct section *s, const char *const *values)
 {
-    int rows;
+    char member[40];
 
-    if (ctl->json)
-        printf("\"%s\": ", s->name);
-    rows = ctl_print_query(ctl, db, s->title, s->sql, 1, values);
-    if (ctl->json && more)
-        printf(", ");
-    return rows;
+    snprintf(member, sizeof(member), "%s\"%s\": ", s == school_sections ? "{" : ", ", s->name);
+    return ctl_print_query(ctl, db, ctl->json ? member : s->title, s->sql, 1, values);
 }
 
 int ctl_school(struct ctl *ctl)
@@ -82,24 +79,39 @@ int ctl_school(struct ctl *ctl)
     db = ctl_connect(ctl, NULL, &code);
     if (!db)
         return code;
-    if (ctl->json)
-        printf("{");
     for (const struct section *s = school_sections; s->name && !db_error(db); s++) {
-        int n = print_section(ctl, db, s, values, s[1].name || registrations);
+        int n = print_section(ctl, db, s, values);
 
         rows += n > 0 ? n : 0;
     }
-    if (registrations && !db_error(db))
-        print_section(ctl, db, &registration_section, values, false);
-    if (ctl->json)
+    if (registrations && !db_error(db)) {
+        int n = print_section(ctl, db, &registration_section, values);
+
+        rows += n > 0 ? n : 0;
+    }
+    if (ctl->json && !db_error(db))
         printf("}\n");
     if (db_error(db))
         code = ctl_database_error(db);
-    else if (!rows && !ctl->json)
+    else if (!rows)
         code = ctl_fail(EX_DATAERR, "nothing is known of school %s", values[0]);
     db_close(&db);
     return code;
 }
+
+/* A slip in a kind must not read as "no alerts". */
+static bool is_alert_kind(const char *text)
+{
+    for (int i = 0; alert_kind_names[i]; i++)
+        if (strcmp(alert_kind_names[i], text) == 0)
+            return true;
+    return false;
+}
+
+/* $1 = kind, $2 = school id, both '' = any; $3 = resolved ones too. The gravest first. */
+#define ALERTS_WANTED                                                                                        \
+    " WHERE (state = 'firing' OR $3::boolean) AND ($1 = '' OR kind = $1) AND ($2 = '' OR school_id = $2)"    \
+    " ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, seq"
 
 int ctl_alerts(struct ctl *ctl)
 {
@@ -113,19 +125,19 @@ int ctl_alerts(struct ctl *ctl)
     if (ctl->argc > 0 || (after && !follow) || (school && !ctl_is_school(school)))
         return ctl_usage(
             "alerts takes --follow [--after SEQ], --kind K, --school ID, --all (resolved ones too)");
+    if (kind && !is_alert_kind(kind))
+        return ctl_usage("no alert is of kind \"%s\"", kind);
     if (follow)
         return ctl_follow(ctl, after, kind, school);
     db = ctl_connect(ctl, NULL, &code);
     if (!db)
         return code;
-    if (ctl_print_query(
-            ctl, db, NULL,
-            "SELECT seq, severity, kind, state, school_id, school_year, \"group\", stream, summary FROM "
-            "teldag.alert"
-            " WHERE (state = 'firing' OR $3::boolean) AND ($1 = '' OR kind = $1) AND ($2 = '' OR school_id = "
-            "$2)"
-            " ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, seq",
-            3, values) < 0)
+    if (ctl_print_query(ctl, db, NULL,
+                        ctl->json
+                            ? "SELECT * FROM teldag.alert" ALERTS_WANTED
+                            : "SELECT seq, severity, kind, state, school_id, school_year, \"group\", stream, "
+                              "summary FROM teldag.alert" ALERTS_WANTED,
+                        3, values) < 0)
         code = ctl_database_error(db);
     db_close(&db);
     return code;
@@ -151,13 +163,24 @@ static int list_dead_letters(struct ctl *ctl)
     return code;
 }
 
+/* A positive decimal number and nothing else: "12x" must not become "all". */
+static bool read_number(const char *text, uint64_t *number)
+{
+    *number = 0;
+    if (!*text || strlen(text) > 18 || strspn(text, "0123456789") != strlen(text))
+        return false;
+    *number = strtoull(text, NULL, 10);
+    return *number > 0;
+}
+
 static int show_dead_letter(struct ctl *ctl)
 {
     struct db_result *r;
     struct db *db;
+    uint64_t seq;
     int code;
 
-    if (ctl->argc != 3)
+    if (ctl->argc != 3 || !read_number(ctl->argv[2], &seq))
         return ctl_usage("dead-letter show takes a stream and a sequence");
     db = ctl_connect(ctl, NULL, &code);
     if (!db)
@@ -182,16 +205,6 @@ static int show_dead_letter(struct ctl *ctl)
     db_result_free(&r);
     db_close(&db);
     return code;
-}
-
-/* A positive decimal number and nothing else: "12x" must not become "all". */
-static bool read_number(const char *text, uint64_t *number)
-{
-    *number = 0;
-    if (!*text || strlen(text) > 18 || strspn(text, "0123456789") != strlen(text))
-        return false;
-    *number = strtoull(text, NULL, 10);
-    return *number > 0;
 }
 
 /* Retry and drop are the writer's work: it does them in a transaction with their consequences. */
