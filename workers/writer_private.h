@@ -58,9 +58,10 @@ struct writer {
     struct writer_status status;    /* guarded */
     enum writer_phase logged_phase; /* guarded; what the log heard last */
     char logged[512];               /* guarded */
-    struct writer_request *request; /* guarded; NULL: none waits */
-    int request_result;             /* guarded */
-    bool request_done, stopping;    /* guarded */
+    struct writer_request order;    /* the writer's own copy: who asked may stop waiting */
+    enum { ORDER_FREE, ORDER_WAITS, ORDER_BEGUN, ORDER_LEFT, ORDER_DONE } order_state; /* guarded */
+    int order_result;                                                                  /* guarded */
+    bool stopping;                                                                     /* guarded */
 
     struct db *db;
     bool locked;
@@ -90,6 +91,7 @@ bool writer_is_stopping(struct writer *w);
 void writer_say(struct writer *w, enum writer_phase phase, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void writer_count(struct writer *w, uint64_t *counter, uint64_t by);
+void writer_refuse_order(struct writer *w); /* one that waits and is not begun: not now, and why */
 void writer_publish_numbers(struct writer *w);
 
 /* writer_session.c */

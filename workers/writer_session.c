@@ -44,6 +44,7 @@ void writer_back_off(struct writer *w, const char *why)
     while (clock_monotonic_us() < until && !writer_is_stopping(w)) {
         struct timespec nap = {0, 20000000};
 
+        writer_refuse_order(w);
         nanosleep(&nap, NULL);
     }
 }
@@ -94,6 +95,7 @@ static int take_lock(struct writer *w)
         writer_say(w, WRITER_WAITING_LOCK,
                    "another daemon (backend pid %d) writes shard %d; taking over when it ends", pid,
                    w->shard.shard);
+        writer_refuse_order(w);
         if (writer_is_stopping(w))
             return ERR_CLOSED;
         nanosleep(&nap, NULL);

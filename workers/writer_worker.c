@@ -89,23 +89,51 @@ void writer_publish_numbers(struct writer *w)
     pthread_mutex_unlock(&w->mutex);
 }
 
-static void answer_request(struct writer *w, int result)
+/* The mutex is held. */
+static void finish_order(struct writer *w, int result)
+{
+    w->order_result = result;
+    if (w->order_state == ORDER_LEFT) /* nobody waits for the answer any more */
+        rules_free(&w->order.rules);
+    w->order_state = w->order_state == ORDER_LEFT ? ORDER_FREE : ORDER_DONE;
+    pthread_cond_broadcast(&w->changed);
+}
+
+static void answer_order(struct writer *w, int result)
 {
     pthread_mutex_lock(&w->mutex);
-    w->request_result = result;
-    w->request_done = true;
-    pthread_cond_broadcast(&w->changed);
+    finish_order(w, result);
     pthread_mutex_unlock(&w->mutex);
 }
 
-static struct writer_request *waiting_request(struct writer *w)
+static bool begin_order(struct writer *w)
 {
-    struct writer_request *request;
+    bool begun;
 
     pthread_mutex_lock(&w->mutex);
-    request = w->request_done ? NULL : w->request;
+    begun = w->order_state == ORDER_WAITS;
+    if (begun)
+        w->order_state = ORDER_BEGUN;
     pthread_mutex_unlock(&w->mutex);
-    return request;
+    return begun;
+}
+
+/* The mutex is held. */
+static void say_phase(const struct writer *w, char *out, size_t len)
+{
+    snprintf(out, len, "the writer is %s%s%.400s", writer_phase_names[w->status.phase],
+             *w->status.message ? ": " : "", w->status.message);
+}
+
+/* Orders must not wait for a database that is away, nor for another daemon's end. */
+void writer_refuse_order(struct writer *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    if (w->order_state == ORDER_WAITS) {
+        say_phase(w, w->order.answer, sizeof(w->order.answer));
+        finish_order(w, ERR_AGAIN);
+    }
+    pthread_mutex_unlock(&w->mutex);
 }
 
 /* Streams' own troubles change without any event: looked at each second. */
@@ -139,12 +167,11 @@ static void append_pending(struct writer *w, struct event_batch *batches)
 /* One turn: the clock, the operator, the streams' state, then whatever waits. */
 static int turn(struct writer *w)
 {
-    struct writer_request *request;
     int err = writer_step_clock(w);
 
-    if (!err && (request = waiting_request(w))) {
-        err = writer_do_request(w, request);
-        answer_request(w, err);
+    if (!err && begin_order(w)) {
+        err = writer_do_request(w, &w->order);
+        answer_order(w, err);
         err = err == ERR_FENCE || err == ERR_CLOSED || err == ERR_DB_CONFIG ? err : 0;
     }
     if (!err)
@@ -159,20 +186,6 @@ static int turn(struct writer *w)
 static bool is_finished(struct writer *w)
 {
     return writer_is_stopping(w) && !w->pending && inbox_is_drained(w->config.inbox);
-}
-
-/* Requests must not wait for a database that is away. */
-static void refuse_request(struct writer *w)
-{
-    struct writer_request *request = waiting_request(w);
-
-    if (!request)
-        return;
-    pthread_mutex_lock(&w->mutex);
-    snprintf(request->answer, sizeof(request->answer), "the writer is %s%s%.400s",
-             writer_phase_names[w->status.phase], *w->status.message ? ": " : "", w->status.message);
-    pthread_mutex_unlock(&w->mutex);
-    answer_request(w, ERR_AGAIN);
 }
 
 static void *run(void *context)
@@ -198,7 +211,7 @@ static void *run(void *context)
         if (err == ERR_DB_CONFIG || err == ERR_CLOSED)
             break;
         if (err && err != ERR_FENCE) {
-            refuse_request(w);
+            writer_refuse_order(w);
             if (writer_is_stopping(w))
                 break; /* nothing is lost: what is not committed is fetched again */
             writer_back_off(w, w->db && db_error(w->db) ? db_error_text(w->db) : err_text(err));
@@ -209,7 +222,7 @@ static void *run(void *context)
     if (w->status.phase != WRITER_REFUSED)
         w->status.phase = WRITER_STOPPED;
     pthread_mutex_unlock(&w->mutex);
-    refuse_request(w); /* after the phase: nobody can post another one now */
+    writer_refuse_order(w); /* after the phase: nobody can post another one now */
     return NULL;
 }
 
@@ -231,6 +244,7 @@ static int init_streams(struct writer *w)
 struct writer *writer_start(const struct writer_config *config)
 {
     struct writer *w = calloc(1, sizeof(*w));
+    pthread_condattr_t monotonic;
 
     if (!w)
         return NULL;
@@ -243,7 +257,10 @@ struct writer *writer_start(const struct writer_config *config)
     w->poison = event_batch_new();
     changes_init(&w->open.changes);
     pthread_mutex_init(&w->mutex, NULL);
-    pthread_cond_init(&w->changed, NULL);
+    pthread_condattr_init(&monotonic); /* a step of the wall clock must not stretch a wait */
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     if (!w->items || !w->poison || init_streams(w) || pthread_create(&w->thread, NULL, run, w)) {
         free(w->items);
         event_batch_free(&w->poison);
@@ -294,35 +311,63 @@ void writer_read_status(struct writer *w, struct writer_status *out)
     pthread_mutex_unlock(&w->mutex);
 }
 
+/* The mutex is held: not done in time. What is not begun is taken back; what is begun goes on by itself. */
+static int leave_order(struct writer *w, struct writer_request *request)
+{
+    char phase[480];
+
+    say_phase(w, phase, sizeof(phase));
+    if (w->order_state == ORDER_BEGUN) {
+        w->order_state = ORDER_LEFT;
+        snprintf(request->answer, sizeof(request->answer),
+                 "begun, and done when the database answers (%.400s): look again later", phase);
+        return ERR_AGAIN;
+    }
+    request->rules = w->order.rules;
+    w->order_state = ORDER_FREE;
+    pthread_cond_broadcast(&w->changed);
+    snprintf(request->answer, sizeof(request->answer), "not done: %.480s", phase);
+    return ERR_AGAIN;
+}
+
 int writer_request(struct writer *w, struct writer_request *request, int timeout_ms)
 {
     struct timespec until;
-    int err = 0;
+    int late = 0, err;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += timeout_ms % 1000 * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
     request->answer[0] = '\0';
     pthread_mutex_lock(&w->mutex);
-    while (w->request && !err)
-        err = pthread_cond_timedwait(&w->changed, &w->mutex, &until);
-    if (err || w->status.phase == WRITER_STOPPED || w->status.phase == WRITER_REFUSED) {
-        snprintf(request->answer, sizeof(request->answer), "the writer is %s",
-                 err ? "busy" : writer_phase_names[w->status.phase]);
+    while (w->order_state != ORDER_FREE && !late)
+        late = pthread_cond_timedwait(&w->changed, &w->mutex, &until);
+    if (w->order_state != ORDER_FREE || w->status.phase == WRITER_STOPPED ||
+        w->status.phase == WRITER_REFUSED) {
+        if (w->order_state != ORDER_FREE)
+            snprintf(request->answer, sizeof(request->answer), "the writer is busy with another order");
+        else
+            say_phase(w, request->answer, sizeof(request->answer));
         pthread_mutex_unlock(&w->mutex);
         return ERR_AGAIN;
     }
-    w->request = request;
-    w->request_done = false;
+    w->order = *request;
+    request->rules = NULL;
+    w->order_state = ORDER_WAITS;
     inbox_wake(w->config.inbox);
-    /* The request lives on this stack: it is waited for to the end, however long the act takes. */
-    while (!w->request_done)
-        pthread_cond_wait(&w->changed, &w->mutex);
-    err = w->request_result;
-    w->request = NULL;
-    pthread_cond_broadcast(&w->changed);
+    late = 0;
+    while (w->order_state != ORDER_DONE && !late)
+        late = pthread_cond_timedwait(&w->changed, &w->mutex, &until);
+    if (w->order_state == ORDER_DONE) {
+        *request = w->order;
+        err = w->order_result;
+        w->order_state = ORDER_FREE;
+        pthread_cond_broadcast(&w->changed);
+    } else {
+        err = leave_order(w, request);
+    }
     pthread_mutex_unlock(&w->mutex);
     return err;
 }

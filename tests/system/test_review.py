@@ -89,5 +89,34 @@ def test_two_shards_leave_each_other_alone():
         shards[1].verify()
 
 
+def refused_soon(d, what, *order):
+    started = time.monotonic()
+    done = d.run(*order)
+    assert done.returncode == 69 and what in done.stderr, (order, done.returncode, done.stderr)
+    assert time.monotonic() - started < 5 * harness.SLOW, "%s took %g s" % (order, time.monotonic() - started)
+
+
+def test_orders_do_not_wait_for_ever():
+    with World() as w:
+        schools = w.feed("school.0")
+        d = w.daemon([schools]).migrate().start()
+        d.caught_up()
+        second = w.daemon([schools], name="second").start()
+        wait_for(lambda: "waiting for the lock" in second.run("status").stdout, 10, "the second daemon does not wait")
+        refused_soon(second, "waiting for the lock", "stream", "pause", "school.0")
+        second.stop()
+        w.cluster.crash()
+        schools.send([school(1, "bao")])  # the writer holds an event and retries until it is in
+        wait_for(lambda: "backing off" in d.run("status").stdout, 10, "the writer does not back off")
+        for order in ("pause", "resume"):
+            refused_soon(d, "the writer is", "stream", order, "school.0")
+        w.cluster.up()
+        d.caught_up(30)
+        assert w.cluster.sql("SELECT school_id FROM teldag.school") == [["1"]]
+        assert w.cluster.one("SELECT count(*) FROM teldag_data.local_log WHERE act IN ('pause', 'resume')") == "0"
+        d.ctl("stream", "pause", "school.0")
+        assert w.cluster.one("SELECT paused FROM teldag_data.feed_progress") == "t"
+
+
 if __name__ == "__main__":
     harness.main({k: v for k, v in list(globals().items()) if k.startswith("test_")})
