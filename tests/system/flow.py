@@ -2,6 +2,7 @@
 """What flows through a system test while something breaks: a producer that resumes where the journal stands, a subscriber
 of alerts that resumes where it was killed, a proxy before PostgreSQL that swallows answers, and the questions asked
 afterwards: is every line in exactly once, do the totals hold, did each alert arrive once."""
+import atexit
 import json
 import os
 import queue
@@ -55,10 +56,11 @@ class Producer:
 class Follower:
     """teldagctl --json alerts --follow --after N; what it printed is kept over its own deaths."""
 
-    def __init__(self, daemon, *filters):
+    def __init__(self, daemon, *filters, after=0):
         self.daemon, self.filters = daemon, filters
         self.events, self.process = [], None
-        self.start()
+        atexit.register(self.kill)
+        self.start(after)
 
     def start(self, after=None):
         if after is None:
