@@ -188,6 +188,17 @@ static bool is_finished(struct writer *w)
     return writer_is_stopping(w) && !w->pending && inbox_is_drained(w->config.inbox);
 }
 
+/* For good: whatever statement it was, the reason is said before the thread ends. */
+static void say_refused(struct writer *w)
+{
+    struct writer_status status;
+
+    writer_read_status(w, &status);
+    if (status.phase != WRITER_REFUSED)
+        writer_say(w, WRITER_REFUSED, "the database refused a statement: %s",
+                   w->db && db_error(w->db) ? db_error_text(w->db) : err_text(ERR_DB_CONFIG));
+}
+
 static void *run(void *context)
 {
     struct writer *w = context;
@@ -208,6 +219,8 @@ static void *run(void *context)
             writer_say(w, WRITER_RUNNING, "%s", "");
             err = turn(w);
         }
+        if (err == ERR_DB_CONFIG)
+            say_refused(w);
         if (err == ERR_DB_CONFIG || err == ERR_CLOSED)
             break;
         if (err && err != ERR_FENCE) {

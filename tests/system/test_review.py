@@ -118,5 +118,19 @@ def test_orders_do_not_wait_for_ever():
         assert w.cluster.one("SELECT paused FROM teldag_data.feed_progress") == "t"
 
 
+def test_a_missing_table_is_said():
+    """Also what is read before the first transaction: the daemon says what was refused, and ends."""
+    with World() as w:
+        schools = w.feed("school.0")
+        d = w.daemon([schools]).migrate()
+        for table in ("shard_progress", "count_closed"):
+            w.cluster.sql("ALTER TABLE teldag_data.%s RENAME TO %s_elsewhere" % (table, table))
+            d.start()
+            assert d.process.wait(15 * harness.SLOW) == 78
+            assert d.logged('writer: the database refused a statement: ERROR:  relation "teldag_data.%s" does not exist' % table)
+            w.cluster.sql("ALTER TABLE teldag_data.%s_elsewhere RENAME TO %s" % (table, table))
+        d.start().caught_up()
+
+
 if __name__ == "__main__":
     harness.main({k: v for k, v in list(globals().items()) if k.startswith("test_")})
