@@ -33,6 +33,8 @@ static const struct section school_sections[] = {
     {"alerts", "\nAlerts firing",
      "SELECT seq, severity, kind, school_year, \"group\", summary FROM teldag.alert WHERE school_id = $1 AND "
      "state = 'firing' ORDER BY seq"},
+    {"best_effort", "\nCounts that came by a best-effort stream: what it lost is not in these figures",
+     "SELECT school_year, stream FROM teldag.best_effort WHERE school_id = $1 ORDER BY 1, 2"},
     {NULL, NULL, NULL},
 };
 

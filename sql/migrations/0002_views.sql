@@ -165,6 +165,14 @@ SELECT s.name AS stream, CASE WHEN p.best_effort THEN 'best-effort' ELSE 'journa
        p.updated_at
 FROM teldag_data.feed_progress p JOIN teldag_data.stream s USING (stream_id);
 
+-- Reads the log of best-effort streams only: empty, and free, without any.
+CREATE VIEW teldag.best_effort AS
+SELECT DISTINCT teldag_data.year_name(l.school_year) AS school_year, l.school_id::text COLLATE "C" AS school_id, s.name AS stream
+FROM teldag_data.feed_progress p
+JOIN teldag_data.stream s USING (stream_id)
+JOIN teldag_data.registration_log l USING (stream_id)
+WHERE p.best_effort;
+
 CREATE VIEW teldag.dead_letter AS
 SELECT s.name AS stream, d.epoch, d.seq, d.reason, teldag_data.bytes_text(d.raw) AS event, d.state, d.recorded_at, d.resolved_at
 FROM teldag_data.dead_letter d JOIN teldag_data.stream s USING (stream_id);

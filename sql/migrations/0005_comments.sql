@@ -154,6 +154,12 @@ COMMENT ON COLUMN teldag.streams.paused IS 'paused by an operator';
 COMMENT ON COLUMN teldag.streams.resend_epoch IS 'last epoch accepted with --resend; 0: none';
 COMMENT ON COLUMN teldag.streams.updated_at IS 'when the position last moved';
 
+COMMENT ON VIEW teldag.best_effort IS
+    'Counts that rest on a best-effort stream, which loses events unseen: what is derived from them may be wrong.';
+COMMENT ON COLUMN teldag.best_effort.school_year IS 'school year of the count';
+COMMENT ON COLUMN teldag.best_effort.school_id IS 'school number';
+COMMENT ON COLUMN teldag.best_effort.stream IS 'stream without journal that brought registrations of it';
+
 COMMENT ON VIEW teldag.dead_letter IS
     'Events that were refused, with the reason; the stream went on (design P4).';
 COMMENT ON COLUMN teldag.dead_letter.stream IS 'stream it came by';

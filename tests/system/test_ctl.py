@@ -5,8 +5,10 @@ import json
 import signal
 import time
 
+import zmq
+
 import harness
-from harness import Shared, World, closed, registration, school
+from harness import Shared, closed, registration, school, wait_for
 
 
 def make(world):
@@ -36,7 +38,7 @@ def test_unknown_school():
     d = bench()[0]
     done = d.run("--json", "school", "999")
     assert done.returncode == 65 and "nothing is known of school 999" in done.stderr, done
-    assert json.loads(done.stdout) == {"school": [], "counts": [], "oki": [], "allocations": [], "alerts": []}
+    assert json.loads(done.stdout) == {"school": [], "counts": [], "oki": [], "allocations": [], "alerts": [], "best_effort": []}
     assert [s["school_id"] for s in d.json("school", "2")["school"]] == ["2"]
     assert d.json("school", "1", "--registrations")["registrations"] == []
 
@@ -80,6 +82,22 @@ def test_a_daemon_that_hangs():
     finally:
         d.process.send_signal(signal.SIGCONT)
     d.caught_up()
+
+
+def test_best_effort_is_said():
+    d, _, endpoint = bench()
+    assert d.json("school", "1")["best_effort"] == [] and "best-effort" not in d.ctl("explain", "1")
+    socket = zmq.Context.instance().socket(zmq.PUB)
+    socket.bind(endpoint)
+    arrived = lambda: d.cluster.sql("SELECT * FROM teldag.best_effort")
+    line = registration(1, 5000, "graad1").encode()
+    try:  # a plain publisher's first messages may be lost: it says the same until one has come
+        wait_for(lambda: socket.send_multipart([b"registration.1", line]) or arrived(), 20, "a registration by the best-effort stream")
+    finally:
+        socket.close(0)
+    assert arrived() == [["2024-2025", "1", "registration.1"]]
+    assert d.json("school", "1")["best_effort"] == [{"school_year": "2024-2025", "stream": "registration.1"}]
+    assert d.json("school", "2")["best_effort"] == [] and "best-effort stream (registration.1)" in d.ctl("explain", "1")
 
 
 if __name__ == "__main__":
