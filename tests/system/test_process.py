@@ -5,6 +5,7 @@ it stops. Most of it without a database: what an operator sees when PostgreSQL i
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -14,7 +15,8 @@ import time
 import urllib.error
 import urllib.request
 
-from harness import BUILD, SLOW, TOP, World, free_ports, main, wait_for
+import flow
+from harness import BUILD, SLOW, TOP, World, free_ports, main, registration, wait_for
 
 
 class Process:
@@ -303,6 +305,176 @@ def test_schema_of_another_version_ends_it_with_78():
         daemon.start()
         assert daemon.process.wait(20 * SLOW) == 78
         assert daemon.logged("teldagctl migrate"), "the log does not say what to run"
+
+
+# ---- with a database ----
+
+@contextlib.contextmanager
+def told_by(daemon, **environment):
+    """Starts a daemon of a World with a service manager that listens; yields a function told(text)."""
+    path, messages = os.path.join(daemon.home, "notify"), []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.setblocking(False)
+
+        def told(text):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    messages.append(manager.recv(4096).decode())
+            return sum(text in message for message in messages)
+
+        environment["NOTIFY_SOCKET"] = path
+        os.environ.update(environment)
+        try:
+            daemon.start()
+        finally:
+            for name in environment:
+                del os.environ[name]
+        yield told
+
+
+def flowing(world):
+    schools, registrations, summary = flow.split_generated("--pupils", 4000, "--schools", 30, "--seed", random.randrange(1 << 31),
+                                                           "--corrections", 10, "--bad", 1)
+    producers = [flow.Producer(world.feed("school.0"), schools), flow.Producer(world.feed("registration.0"), registrations)]
+    return producers, world.daemon([p.feed for p in producers]).migrate(), summary
+
+
+def test_clean_stop_commits_what_it_took():
+    with World() as world:
+        producers, daemon, summary = flowing(world)
+        daemon.start()
+        for number in range(1, 7):
+            threads = [p.start(len(p.lines) * number // 6 - p.sent, 0.004) for p in producers]
+            time.sleep(random.uniform(0, 0.15))
+            started = time.monotonic()
+            daemon.process.send_signal(signal.SIGTERM if number % 2 else signal.SIGINT)
+            assert daemon.process.wait(10 * SLOW) == 0
+            assert time.monotonic() - started < 5 * SLOW
+            assert not os.path.exists(daemon.control)
+            for thread in threads:
+                thread.join()
+            daemon.start()
+        for p in producers:
+            p.settle()
+        daemon.caught_up()
+        for p in producers:
+            flow.expect_positions(world.cluster, p.feed.stream, len(p.lines))
+        flow.expect_summary(world.cluster, summary)
+        flow.expect_no_differences(daemon)
+        daemon.verify()
+        queued = len(producers[1].lines)
+        producers[1].lines += [registration(900001, 5000 + i, "lager", year="2023-2024").encode() for i in range(20000)]
+        producers[1].send(20000)
+        producers[1].settle()
+        wait_for(lambda: flow.stream_status(daemon, "registration.0")["received_events"] > queued, 10, "nothing received")
+        received = flow.stream_status(daemon, "registration.0")["next"]
+        assert daemon.stop() == 0
+        assert int(world.cluster.one("SELECT next_seq FROM teldag.feed_progress WHERE stream = 'registration.0'")) >= received
+
+
+def test_stuck_writer_starves_the_watchdog_and_a_second_signal_ends_it():
+    with World() as world:
+        feed = world.feed("registration.0")
+        daemon = world.daemon([feed]).migrate()
+        with told_by(daemon, WATCHDOG_USEC="900000") as told:
+            daemon.caught_up()
+            wait_for(lambda: told("STATUS=running"), 10, "STATUS does not say that it runs")
+            wait_for(lambda: told("WATCHDOG=1") >= 3, 10, "the watchdog is not fed")
+            pid = flow.writer_pid(world.cluster)
+            flow.freeze(pid)
+            try:
+                feed.send([registration(101, 1, "graad1")])  # now the writer waits for an answer that does not come
+                time.sleep(1)
+                fed = told("WATCHDOG=1")
+                time.sleep(2)
+                assert told("WATCHDOG=1") == fed, "the watchdog is fed while the writer hangs"
+                daemon.ctl("streams")  # the rest of it works
+            finally:
+                flow.thaw(pid)
+            wait_for(lambda: told("WATCHDOG=1") > fed, 10, "the watchdog is not fed again")
+            daemon.caught_up()
+            flow.freeze(pid)
+            try:
+                feed.send([registration(101, 2, "graad1")])
+                wait_for(lambda: flow.stream_status(daemon, feed.stream)["received_events"] == 2, 10, "not received")
+                daemon.process.send_signal(signal.SIGTERM)
+                wait_for(lambda: told("STOPPING=1"), 5, "no STOPPING=1")
+                time.sleep(0.5)
+                assert daemon.process.poll() is None  # it waits for the COMMIT
+                daemon.process.send_signal(signal.SIGTERM)
+                assert daemon.process.wait(2 * SLOW) == -signal.SIGTERM
+            finally:
+                flow.thaw(pid)
+        daemon.start().caught_up()
+        assert world.cluster.one("SELECT count(*) FROM teldag.registration") == "2"
+        flow.expect_no_differences(daemon)
+        daemon.verify()
+
+
+def count_descriptors(daemon):
+    return len(os.listdir("/proc/%d/fd" % daemon.process.pid))
+
+
+def test_nothing_leaks_over_restarts_of_connections():
+    with World() as world:
+        feed = world.feed("registration.0")
+        daemon = world.daemon([feed]).migrate().start()
+        lines = [registration(101, i, "graad1") for i in range(2000)]
+
+        def cut_and_use(times):
+            for _ in range(times):
+                world.cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'teldagd %'")
+                feed.send(lines)
+                daemon.caught_up()
+                daemon.ctl("streams")
+                flow.get(daemon.metrics, "/metrics")
+
+        def at_rest():
+            wait_for(lambda: daemon.run("status").returncode == 0, 10, "not healthy")
+            time.sleep(0.3)
+            return count_descriptors(daemon), flow.rss(daemon.process.pid)
+
+        daemon.caught_up()
+        cut_and_use(4)
+        descriptors, memory = at_rest()
+        cut_and_use(20)
+        more_descriptors, more_memory = at_rest()
+        assert more_descriptors <= descriptors, (descriptors, more_descriptors)
+        assert more_memory - memory < 4e6 * SLOW, (memory, more_memory)  # 40,000 events went through
+        assert flow.expect_no_differences(daemon)["rebuilds"] == 1
+
+
+def test_metrics_of_a_daemon_that_works():
+    with World() as world:
+        feed = world.feed("registration.0")
+        daemon = world.daemon([feed]).migrate().start()
+        feed.send([registration(101, i, "graad1") for i in range(10)] + ["not JSON"])
+        daemon.caught_up()
+        code, text = flow.get(daemon.metrics, "/metrics")
+        assert code == 200
+        for line in ('teldagd_stream_position{stream="registration.0"} 12', "teldagd_events_total 11", "teldagd_dead_letters_total 1",
+                     "teldagd_ready 1", "teldagd_live_registrations 10", 'teldagd_alerts{kind="dead_letter",severity="warning"} 1'):
+            assert line in text.split("\n"), line
+        if shutil.which("promtool"):
+            checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
+            assert checked.returncode == 0, checked.stdout + checked.stderr
+        assert flow.get(daemon.metrics, "/readyz") == (200, "ready\n")
+        assert flow.get(daemon.metrics, "/healthz") == (200, "ok\n")
+
+
+def test_unit_file():
+    if not shutil.which("systemd-analyze"):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(TOP, "systemd/teldagd.service")) as file:
+            text = file.read()
+        assert "/usr/local/bin/teldagd" in text and "/usr/local/bin/teldagctl" in text
+        path = os.path.join(folder, "teldagd.service")
+        with open(path, "w") as file:
+            file.write(text.replace("/usr/local/bin", BUILD))
+        checked = subprocess.run(["systemd-analyze", "verify", "--man=no", path], capture_output=True, text=True)
+        assert checked.returncode == 0 and "teldagd.service" not in checked.stderr, checked.stderr
 
 
 if __name__ == "__main__":
