@@ -6,6 +6,7 @@
 #include "daemon/db.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -348,30 +349,48 @@ void db_rollback(struct db *db)
 
 /* ---- COPY IN ---- */
 
-static void put(struct db *db, const void *bytes, size_t n)
+static bool grow_buffer(struct db *db, size_t n)
 {
-    if (db->buffer_len + n > db->buffer_room) {
-        size_t room = (db->buffer_len + n) * 2 + COPY_FLUSH_BYTES;
-        char *buffer = realloc(db->buffer, room);
+    size_t room = (db->buffer_len + n) * 2 + COPY_FLUSH_BYTES;
+    char *buffer = realloc(db->buffer, room);
 
-        if (!buffer) {
-            remember(db, ERR_NOMEM, "", NULL);
-            return;
-        }
-        db->buffer = buffer;
-        db->buffer_room = room;
+    if (!buffer) {
+        remember(db, ERR_NOMEM, "", NULL);
+        return false;
     }
+    db->buffer = buffer;
+    db->buffer_room = room;
+    return true;
+}
+
+/* Inline: every field of every row goes through it, nearly all of them of a size known here. */
+static inline void put(struct db *db, const void *bytes, size_t n)
+{
+    if (db->buffer_len + n > db->buffer_room && !grow_buffer(db, n))
+        return; /* remembered */
     memcpy(db->buffer + db->buffer_len, bytes, n);
     db->buffer_len += n;
 }
 
-static void put_be(struct db *db, uint64_t v, int bytes)
+static inline void put_int2(struct db *db, uint16_t v)
 {
-    uint8_t b[8];
+    const uint16_t be = htobe16(v);
 
-    for (int i = 0; i < bytes; i++)
-        b[i] = (uint8_t)(v >> (8 * (bytes - 1 - i)));
-    put(db, b, (size_t)bytes);
+    put(db, &be, sizeof(be));
+}
+
+static inline void put_int4(struct db *db, uint32_t v)
+{
+    const uint32_t be = htobe32(v);
+
+    put(db, &be, sizeof(be));
+}
+
+static inline void put_int8(struct db *db, uint64_t v)
+{
+    const uint64_t be = htobe64(v);
+
+    put(db, &be, sizeof(be));
 }
 
 static void flush(struct db *db)
@@ -401,41 +420,41 @@ void db_copy_row(struct db *db, int columns)
 {
     if (db->buffer_len > COPY_FLUSH_BYTES)
         flush(db);
-    put_be(db, (uint16_t)columns, 2);
+    put_int2(db, (uint16_t)columns);
 }
 
 void db_copy_null(struct db *db)
 {
-    put_be(db, UINT32_MAX, 4);
+    put_int4(db, UINT32_MAX);
 }
 
 void db_copy_int2(struct db *db, int16_t v)
 {
-    put_be(db, 2, 4);
-    put_be(db, (uint16_t)v, 2);
+    put_int4(db, 2);
+    put_int2(db, (uint16_t)v);
 }
 
 void db_copy_int4(struct db *db, int32_t v)
 {
-    put_be(db, 4, 4);
-    put_be(db, (uint32_t)v, 4);
+    put_int4(db, 4);
+    put_int4(db, (uint32_t)v);
 }
 
 void db_copy_int8(struct db *db, int64_t v)
 {
-    put_be(db, 8, 4);
-    put_be(db, (uint64_t)v, 8);
+    put_int4(db, 8);
+    put_int8(db, (uint64_t)v);
 }
 
 void db_copy_bool(struct db *db, bool v)
 {
-    put_be(db, 1, 4);
-    put_be(db, v, 1);
+    put_int4(db, 1);
+    put(db, v ? "\1" : "\0", 1);
 }
 
 void db_copy_bytes(struct db *db, const void *p, size_t n)
 {
-    put_be(db, (uint32_t)n, 4);
+    put_int4(db, (uint32_t)n);
     put(db, p, n);
 }
 
@@ -451,12 +470,12 @@ void db_copy_timestamp(struct db *db, int64_t us_since_1970)
 
 void db_copy_int4_array(struct db *db, const int32_t *v, int n)
 {
-    put_be(db, (uint32_t)(20 + 8 * n), 4);
-    put_be(db, 1, 4);           /* dimensions */
-    put_be(db, 0, 4);           /* no nulls */
-    put_be(db, 23, 4);          /* oid of int4 */
-    put_be(db, (uint32_t)n, 4); /* length */
-    put_be(db, 1, 4);           /* lower bound */
+    put_int4(db, (uint32_t)(20 + 8 * n));
+    put_int4(db, 1);           /* dimensions */
+    put_int4(db, 0);           /* no nulls */
+    put_int4(db, 23);          /* oid of int4 */
+    put_int4(db, (uint32_t)n); /* length */
+    put_int4(db, 1);           /* lower bound */
     for (int i = 0; i < n; i++)
         db_copy_int4(db, v[i]);
 }
@@ -467,7 +486,7 @@ int db_copy_in_end(struct db *db, uint64_t *rows)
 
     if (rows)
         *rows = 0;
-    put_be(db, UINT16_MAX, 2);
+    put_int2(db, UINT16_MAX);
     flush(db);
     if (PQstatus(db->conn) != CONNECTION_OK)
         return remember(db, ERR_DB_RETRY, "", PQerrorMessage(db->conn));
