@@ -16,7 +16,7 @@ struct writer_config {
     struct rules_set *rules;        /* taken over */
     int shard, shards;              /* this daemon is shard of shards */
     int32_t fixed_today;            /* --today, days since 1970; INT32_MIN = the clock of Europe/Brussels */
-    void (*committed)(void *context); /* wake-up for the publisher */
+    void (*committed)(void *context); /* wake-up for the publisher: alerts or an act were committed */
     void *committed_context;
 };
 enum writer_phase { WRITER_CONNECTING, WRITER_WAITING_LOCK, WRITER_REBUILDING, WRITER_RUNNING, WRITER_BACKING_OFF, WRITER_REFUSED,
