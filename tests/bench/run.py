@@ -54,6 +54,11 @@ def cpu_seconds(pid):
         return stat_seconds(f.read())
 
 
+def status_of(d):
+    """Also while degraded: right after a start the publisher may still be connecting."""
+    return json.loads(d.run("--json", "status").stdout or '{"ready": false}')
+
+
 def writer_backend(w):
     """The process of PostgreSQL that works for the daemon: the one that holds the shard's lock."""
     return int(w.cluster.one("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted LIMIT 1"))
@@ -85,7 +90,7 @@ def ingest(w, d, regs):
         perf.wait()
     rows = int(w.cluster.one("SELECT count(*) FROM teldag_data.registration_log"))
     assert rows == lines, "%d events, %d rows in the log" % (lines, rows)
-    status = d.json("status")["writer"]
+    status = status_of(d)["writer"]
     say("ingestion", "%d events in %.2f s, %.0f/s, %d transactions" % (lines, seconds, lines / seconds, status["batches"]))
     say("  time within transactions", "%.2f s, %.0f ms each" % (status["commit"]["sum_s"], status["commit"]["sum_s"] / status["batches"] * 1e3))
     backend = cpu_seconds(writer_backend(w))
@@ -169,7 +174,7 @@ def others(w, best):
 # ---- 2. memory, verify, rebuild ----
 
 def memory(d, rss_before):
-    status = d.json("status")
+    status = status_of(d)
     held = status["writer"]["registrations"]
     ledger = status["writer"]["ledger_bytes"] / held
     say("ledger bytes per registration", "%.1f" % ledger, "at most 64", ledger <= 64, speed=not FULL)
@@ -184,13 +189,13 @@ def verify(d):
 
 
 def rebuild(d):
-    before = d.json("status")["writer"]["registrations"]
+    before = status_of(d)["writer"]["registrations"]
     d.kill()
     started = time.monotonic()
     d.start()
-    wait_for(lambda: (lambda done: done.returncode == 0 and json.loads(done.stdout)["ready"])(d.run("--json", "status")), 300, "the writer to run again")
+    wait_for(lambda: status_of(d)["ready"], 300, "the writer to run again")
     seconds = time.monotonic() - started
-    status = d.json("status")["writer"]
+    status = status_of(d)["writer"]
     assert status["registrations"] == before and status["rebuild_differences"] == 0, status
     say("rebuild at start", "%.2f s for %d registrations (ready %.2f s after the start)" % (status["rebuild_s"], before, seconds))
 
@@ -289,7 +294,7 @@ def time_batch(w, regs, number, poison):
     regs.send(lines[:1])
     wait_for(lambda: w.cluster.one("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0", 20, "the writer at the lock")
     regs.send(lines[1:])
-    stream = lambda: [s for s in w.daemons[0].json("status")["streams"] if s["name"] == regs.stream][0]  # noqa: E731
+    stream = lambda: [s for s in status_of(w.daemons[0])["streams"] if s["name"] == regs.stream][0]  # noqa: E731
     wait_for(lambda: stream()["queued_events"] >= POISON_BATCH + 1, 60, "a full queue")
     holder.stdin.write("COMMIT; SELECT extract(epoch FROM clock_timestamp());\n")
     holder.stdin.flush()
@@ -322,7 +327,7 @@ def main():
         schools, regs = w.feed("school.0"), w.feed("registration.0")
         d = w.daemon([schools, regs]).migrate().start()
         d.caught_up()
-        rss_before = d.json("status")["rss_bytes"]
+        rss_before = status_of(d)["rss_bytes"]
         fill_journal(schools, "--feed", "school,entitlement")
         d.caught_up()
         assert d.stop() == 0
