@@ -82,7 +82,7 @@ int store_advance(struct db *db, const struct store_stream *b, uint64_t epoch, u
 
     if (!db_error(db) && rows != 1)
         return ERR_FENCE;
-    if (b->epoch == 0) { /* the first epoch of a stream needs nobody's word */
+    if (b->epoch == 0 && epoch != 0) { /* the first epoch of a stream needs nobody's word */
         const char *values[3];
         char id[24], e[24];
         struct db_result *r;

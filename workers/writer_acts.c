@@ -159,12 +159,14 @@ static int do_accept(struct writer *w, struct writer_request *q)
     }
     tx.accept = i;
     tx.accept_resend = q->act == ACT_ACCEPT_RESEND;
-    tx.accept_epoch =
-        v.position.reason == POSITION_NEW_EPOCH ? v.position.other_epoch : w->streams[i].at.epoch;
+    /* Of a stream of which nothing is committed yet, the epoch is what the publisher says. */
+    tx.accept_epoch = v.position.reason == POSITION_NEW_EPOCH ? v.position.other_epoch
+                      : w->streams[i].at.epoch                ? w->streams[i].at.epoch
+                                                              : v.position.epoch;
     tx.accept_next = v.position.reason == POSITION_NEW_EPOCH ? 1
                      : v.position.reason == POSITION_GONE    ? v.position.first_kept
                                                              : w->streams[i].at.next;
-    if (tx.accept_resend && tx.accept_epoch == w->streams[i].at.epoch) {
+    if (tx.accept_resend && (tx.accept_epoch == w->streams[i].at.epoch || !w->streams[i].at.epoch)) {
         say(q,
             "the publisher of %s still has the same journal (epoch %" PRIu64
             "): a resend needs a new journal; or accept with --continue",

@@ -219,8 +219,8 @@ static int write_accept(struct writer *w, const struct writer_tx *tx)
     struct db_result *r;
     int err = store_advance(w->db, &s->at, tx->accept_epoch, tx->accept_next, tx->accept_next);
 
-    if (err || tx->accept_epoch == s->at.epoch)
-        return err;
+    if (err || tx->accept_epoch == s->at.epoch || s->at.epoch == 0)
+        return err; /* a stream's first epoch store_advance() has recorded */
     snprintf(id, sizeof(id), "%u", s->at.id);
     snprintf(epoch, sizeof(epoch), "%" PRIu64, tx->accept_epoch);
     r = db_named(w->db, "epoch_record", 3, values);

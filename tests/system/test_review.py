@@ -132,5 +132,26 @@ def test_a_missing_table_is_said():
         d.start().caught_up()
 
 
+def test_a_trimmed_journal_is_accepted():
+    """A stream of which nothing was ever received, and whose journal begins later: the operator's word is enough."""
+    with World() as w:
+        schools = w.feed("school.0")
+        schools.send([school(i, "bao") for i in range(1, 51)])
+        harness.subprocess.run([harness.os.path.join(harness.BUILD, "teldag-feed"), "trim", "--journal", schools.journal,
+                                "--keep-from", "41"], check=True, stdout=harness.subprocess.DEVNULL)
+        d = w.daemon([schools]).migrate().start()
+        wait_for(lambda: w.cluster.sql("SELECT kind FROM teldag.alert WHERE state = 'firing'") == [["stream.gap"]], 15, "no stream.gap")
+        assert "--continue" in d.run("stream", "accept", "school.0", "--resend").stderr
+        d.ctl("stream", "accept", "school.0", "--continue")
+        d.caught_up(20)
+        assert w.cluster.sql("SELECT count(*), min(school_id::int) FROM teldag.school") == [["10", "41"]]
+        schools.send([school(51, "bao")])
+        d.caught_up(20)
+        assert d.stop() == 0
+        d.start().caught_up(20)
+        assert w.cluster.one("SELECT count(*) FROM teldag.school") == "11"
+        d.verify()
+
+
 if __name__ == "__main__":
     harness.main({k: v for k, v in list(globals().items()) if k.startswith("test_")})
