@@ -518,8 +518,8 @@ void alert_stream_gap(const char *stream, const char *reason, uint64_t epoch, ui
     struct sentence s = {out->summary, sizeof out->summary, 0};
     char clean[160];
     clean_text(reason, clean, sizeof clean);
-    say(&s, "Stream %s stands still: %s (epoch %llu, events %llu to %llu).", out->key.stream, clean,
-        (unsigned long long)epoch, (unsigned long long)from, (unsigned long long)to);
+    say(&s, "Stream %s stands still: %s (epoch %llu); teldagctl status says what to do.", out->key.stream,
+        clean, (unsigned long long)epoch);
     yajl_gen g = begin_detail();
     strcpy(out->detail, "{}");
     if (!g)

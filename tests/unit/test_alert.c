@@ -300,6 +300,9 @@ static void other_alerts(void **state)
     alert_stream_gap("registration.0", "ahead of its publisher", 12, 5, 9, &alert);
     assert_int_equal(alert.severity, SEVERITY_CRITICAL);
     assert_string_equal(alert.key.stream, "registration.0");
+    assert_string_equal(alert.summary,
+                        "Stream registration.0 stands still: ahead of its publisher (epoch 12); "
+                        "teldagctl status says what to do.");
     yajl_tree_free(parse_detail());
     alert_stream_stale("school.0", 61, &alert);
     assert_int_equal(alert.severity, SEVERITY_WARNING);
