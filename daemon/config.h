@@ -30,5 +30,5 @@ struct config *config_load(const char *path, char *error, size_t error_len);
 void config_free(struct config **config);
 void config_print(const struct config *config, FILE *out); /* parses back to itself */
 /* Names of keys that differ and can (or cannot) be applied while running, comma separated, "" when none. */
-void config_compare(const struct config *running, const struct config *wanted, char *live, size_t live_len, char *restart,
-                    size_t restart_len);
+void config_compare(const struct config *running, const struct config *wanted, char *live, size_t live_len,
+                    char *restart, size_t restart_len);

@@ -19,8 +19,8 @@ struct control_command {
 
 /* commands ends with name NULL and must outlive the server. A socket nobody answers is replaced; a living one is left
  * alone. NULL with the reason in error and the exit code of sysexits.h in *code. */
-struct control *control_start(const char *path, const struct control_command *commands, void *context, int *code,
-                              char *error, size_t error_len);
+struct control *control_start(const char *path, const struct control_command *commands, void *context,
+                              int *code, char *error, size_t error_len);
 /* Ends all connections, waits for the commands that run, removes the socket. */
 void control_stop(struct control **control);
 

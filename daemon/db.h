@@ -14,9 +14,10 @@
 struct db;
 struct db_result;
 
-struct db *db_open(const char *conninfo, const char *application_name); /* never NULL but for memory; see db_state() */
+struct db *db_open(const char *conninfo,
+                   const char *application_name); /* never NULL but for memory; see db_state() */
 void db_close(struct db **db);
-int db_error(const struct db *db);            /* the first error since db_clear_error(), or 0 */
+int db_error(const struct db *db); /* the first error since db_clear_error(), or 0 */
 const char *db_error_text(const struct db *db);
 const char *db_error_sqlstate(const struct db *db);
 void db_clear_error(struct db *db);
@@ -29,7 +30,8 @@ int db_backend_pid(const struct db *db);
 int db_run(struct db *db, const char *sql);
 /* Parameters in text form; NULL = SQL NULL. NULL result on error. */
 struct db_result *db_query(struct db *db, const char *sql, int count, const char *const *values);
-struct db_result *db_named(struct db *db, const char *statement, int count, const char *const *values); /* prepared once */
+struct db_result *db_named(struct db *db, const char *statement, int count,
+                           const char *const *values); /* prepared once */
 void db_result_free(struct db_result **r);
 int db_rows(const struct db_result *r);
 int db_columns(const struct db_result *r);

@@ -17,8 +17,10 @@ struct json_value; /* opaque */
 struct json_value *json_parse(const char *text, char *error, size_t error_len);
 void json_free(struct json_value **root);
 
-const struct json_value *json_get(const struct json_value *object, const char *name); /* NULL: no such name, or null */
-const char *json_string(const struct json_value *v, const char *otherwise); /* otherwise when it is not a string */
+const struct json_value *json_get(const struct json_value *object,
+                                  const char *name); /* NULL: no such name, or null */
+const char *json_string(const struct json_value *v,
+                        const char *otherwise); /* otherwise when it is not a string */
 int64_t json_int(const struct json_value *v, int64_t otherwise);
 double json_double(const struct json_value *v, double otherwise);
 bool json_bool(const struct json_value *v, bool otherwise);
@@ -27,7 +29,8 @@ bool json_is_array(const struct json_value *v);
 /* Elements of an array, members of an object; 0 for anything else. */
 size_t json_count(const struct json_value *v);
 const struct json_value *json_at(const struct json_value *v, size_t i);
-const char *json_name_at(const struct json_value *object, size_t i); /* NULL: not an object, or past its end */
+const char *json_name_at(const struct json_value *object,
+                         size_t i); /* NULL: not an object, or past its end */
 
 /* Writing. The first failure (memory) is remembered: write straight through, ask once at the end. The caller opens and
  * closes in order; commas are set here. A name of NULL is for elements of an array and for the outermost value. */

@@ -8,8 +8,9 @@
 
 struct lifecycle_step {
     const char *name;
-    int (*start)(void *context); /* NULL: nothing; 0, or an exit code of sysexits.h with the reason already logged */
-    void (*stop)(void *context);  /* NULL: nothing to stop */
+    int (*start)(
+        void *context); /* NULL: nothing; 0, or an exit code of sysexits.h with the reason already logged */
+    void (*stop)(void *context); /* NULL: nothing to stop */
 };
 
 /* Runs all steps. On failure those that had started are stopped and the exit code is returned. */

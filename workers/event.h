@@ -17,50 +17,73 @@
 
 /* The kinds of value and how each stands in struct value / in PostgreSQL. */
 enum column_kind {
-    COLUMN_SCHOOL_ID,  /* num; int4; JSON: decimal string, 1-9 digits, no leading zero */
-    COLUMN_YEAR,       /* num = start year (2024 for "2024-2025"), 1990..2099; int2 */
-    COLUMN_PUPIL,      /* pupil[16]; uuid */
-    COLUMN_WORD,       /* num = index in words; text (the word) */
-    COLUMN_BOOL,       /* num 0/1; bool */
-    COLUMN_DATE,       /* num = days since 1970-01-01; date. 1900-01-01..2099-12-31 */
-    COLUMN_TEXT,       /* text; text, at most 512 bytes of UTF-8, no NUL */
-    COLUMN_INT,        /* num within min..max; int4 */
-    COLUMN_HALVES,     /* num 1 or 2 (JSON 0.5 or 1); int2 */
-    COLUMN_INDICATORS, /* num = bits of enum indicator; int2 */
+    COLUMN_SCHOOL_ID,     /* num; int4; JSON: decimal string, 1-9 digits, no leading zero */
+    COLUMN_YEAR,          /* num = start year (2024 for "2024-2025"), 1990..2099; int2 */
+    COLUMN_PUPIL,         /* pupil[16]; uuid */
+    COLUMN_WORD,          /* num = index in words; text (the word) */
+    COLUMN_BOOL,          /* num 0/1; bool */
+    COLUMN_DATE,          /* num = days since 1970-01-01; date. 1900-01-01..2099-12-31 */
+    COLUMN_TEXT,          /* text; text, at most 512 bytes of UTF-8, no NUL */
+    COLUMN_INT,           /* num within min..max; int4 */
+    COLUMN_HALVES,        /* num 1 or 2 (JSON 0.5 or 1); int2 */
+    COLUMN_INDICATORS,    /* num = bits of enum indicator; int2 */
     COLUMN_HOME_LANGUAGE, /* num = mother*9 + father*3 + siblings, each 0 absent 1 no 2 yes; int2 */
-    COLUMN_WORDS,      /* num = bit mask over words (at least one); text[] */
-    COLUMN_JSON        /* text = the JSON of an object of strings; jsonb */
+    COLUMN_WORDS,         /* num = bit mask over words (at least one); text[] */
+    COLUMN_JSON           /* text = the JSON of an object of strings; jsonb */
 };
 
 enum indicator { /* bit numbers; the order is the contract's in view "count" */
-    IND_THUISTAAL,
-    IND_SCHOOLTOELAGE,
-    IND_OPLEIDING_MOEDER,
-    IND_THUISLOOS,
-    IND_TREKKEND,
-    IND_BUURT,
-    IND_COUNT
+                 IND_THUISTAAL,
+                 IND_SCHOOLTOELAGE,
+                 IND_OPLEIDING_MOEDER,
+                 IND_THUISLOOS,
+                 IND_TREKKEND,
+                 IND_BUURT,
+                 IND_COUNT
 };
 #define IND_CELLS (1 << IND_COUNT)
 extern const char *const indicator_names[IND_COUNT];
 
-enum level { LEVEL_BAO, LEVEL_SO, LEVEL_BUBAO, LEVEL_BUSO, LEVEL_DKO, LEVEL_VWO, LEVEL_CLB, LEVEL_NAFT, LEVEL_COUNT };
+enum level {
+    LEVEL_BAO,
+    LEVEL_SO,
+    LEVEL_BUBAO,
+    LEVEL_BUSO,
+    LEVEL_DKO,
+    LEVEL_VWO,
+    LEVEL_CLB,
+    LEVEL_NAFT,
+    LEVEL_COUNT
+};
 extern const char *const level_names[LEVEL_COUNT + 1]; /* NULL at the end, as all word lists */
 enum group {
-    GROUP_KLEUTER, GROUP_LAGER, GROUP_GRAAD1, GROUP_OKAN, GROUP_GRAAD23, GROUP_BASISAANBOD, GROUP_TYPE3, GROUP_ANDER,
+    GROUP_KLEUTER,
+    GROUP_LAGER,
+    GROUP_GRAAD1,
+    GROUP_OKAN,
+    GROUP_GRAAD23,
+    GROUP_BASISAANBOD,
+    GROUP_TYPE3,
+    GROUP_ANDER,
     GROUP_COUNT,
     GROUP_AANBOD = GROUP_COUNT /* basisaanbod + type3 together: only in allocations, never in events */
 };
 extern const char *const group_names[GROUP_COUNT + 2];
 bool group_fits_level(enum group group, enum level level);
-enum staffing { STAFFING_SES_LESTIJDEN, STAFFING_GOK_UREN_LERAAR, STAFFING_GOK_AANVULLENDE_LESTIJDEN,
-                STAFFING_GOK_EXTRA_LESUREN, STAFFING_COUNT };
+enum staffing {
+    STAFFING_SES_LESTIJDEN,
+    STAFFING_GOK_UREN_LERAAR,
+    STAFFING_GOK_AANVULLENDE_LESTIJDEN,
+    STAFFING_GOK_EXTRA_LESUREN,
+    STAFFING_COUNT
+};
 extern const char *const staffing_names[STAFFING_COUNT + 1]; /* "ses_lestijden" ... */
 enum status { STATUS_GRANTED, STATUS_GRACE, STATUS_BELOW_THRESHOLD, STATUS_BELOW_MINIMUM, STATUS_COUNT };
 extern const char *const status_names[STATUS_COUNT + 1];
 
 struct column {
-    const char *name; /* the SQL column; the event's field has the same name unless the field row says otherwise */
+    const char
+        *name; /* the SQL column; the event's field has the same name unless the field row says otherwise */
     enum column_kind kind;
     const char *const *words; /* COLUMN_WORD, COLUMN_WORDS: NULL-terminated */
     int64_t min, max;         /* COLUMN_INT */
@@ -78,26 +101,65 @@ struct log_table {
 };
 extern const struct log_table log_tables[LOG_TABLE_COUNT];
 
-enum school_column { SCHOOL_ID, SCHOOL_NAME, SCHOOL_LEVEL, SCHOOL_NETWORK, SCHOOL_PROVINCE, SCHOOL_MUNICIPALITY, SCHOOL_BRUSSELS,
-                     SCHOOL_BOARD_ID, SCHOOL_CLOSED_ON, SCHOOL_SUCCESSOR_ID, SCHOOL_COLUMNS };
+enum school_column {
+    SCHOOL_ID,
+    SCHOOL_NAME,
+    SCHOOL_LEVEL,
+    SCHOOL_NETWORK,
+    SCHOOL_PROVINCE,
+    SCHOOL_MUNICIPALITY,
+    SCHOOL_BRUSSELS,
+    SCHOOL_BOARD_ID,
+    SCHOOL_CLOSED_ON,
+    SCHOOL_SUCCESSOR_ID,
+    SCHOOL_COLUMNS
+};
 /* SQL names: school_id name level network province municipality brussels board_id closed_on successor_id */
-enum entitlement_column { ENT_SCHOOL_ID, ENT_STREAM, ENT_GROUP, ENT_YEAR, ENT_STATUS, ENT_HOURS, ENT_COLUMNS };
+enum entitlement_column {
+    ENT_SCHOOL_ID,
+    ENT_STREAM,
+    ENT_GROUP,
+    ENT_YEAR,
+    ENT_STATUS,
+    ENT_HOURS,
+    ENT_COLUMNS
+};
 /* SQL names: school_id staffing grp school_year status hours (JSON: stream, group). group may also be "aanbod" here. */
-enum registration_column { REG_SCHOOL_ID, REG_YEAR, REG_PUPIL, REG_GROUP, REG_REGULAR, REG_WEIGHT, REG_FROM, REG_UNTIL,
-                           REG_INDICATORS, REG_HOME_LANGUAGE, REG_PUPILS, REG_COLUMNS };
+enum registration_column {
+    REG_SCHOOL_ID,
+    REG_YEAR,
+    REG_PUPIL,
+    REG_GROUP,
+    REG_REGULAR,
+    REG_WEIGHT,
+    REG_FROM,
+    REG_UNTIL,
+    REG_INDICATORS,
+    REG_HOME_LANGUAGE,
+    REG_PUPILS,
+    REG_COLUMNS
+};
 /* SQL names: school_id school_year pupil grp regular half_weight valid_from valid_until indicators home_language pupils
  * REG_INDICATORS holds the bits as declared in the list (null when there is no list);
  * registration_indicators() adds what follows from them. */
 
 enum event_type {
-    EVENT_SCHOOL_UPSERT, EVENT_SCHOOL_WITHDRAW,
-    EVENT_ENTITLEMENT_KNOWN, EVENT_ENTITLEMENT_WITHDRAW,
-    EVENT_REGISTRATION_UPSERT, EVENT_REGISTRATION_WITHDRAW, EVENT_REGISTRATION_CLOSED,
+    EVENT_SCHOOL_UPSERT,
+    EVENT_SCHOOL_WITHDRAW,
+    EVENT_ENTITLEMENT_KNOWN,
+    EVENT_ENTITLEMENT_WITHDRAW,
+    EVENT_REGISTRATION_UPSERT,
+    EVENT_REGISTRATION_WITHDRAW,
+    EVENT_REGISTRATION_CLOSED,
     EVENT_TYPE_COUNT,
     EVENT_DEAD = EVENT_TYPE_COUNT /* proven wrong: reason and raw say why */
 };
 
-enum field_need { NEED_REQUIRED, NEED_OR_NULL, NEED_OPTIONAL /* absent = the field's default; null is ill-typed */ };
+enum field_need {
+    NEED_REQUIRED,
+    NEED_OR_NULL,
+    NEED_OPTIONAL /* absent = the field's default; null is ill-typed */
+};
 struct field {
     int column;
     const char *json_name; /* NULL: the column's name */
@@ -130,11 +192,11 @@ struct value {
 };
 struct event {
     uint64_t seq;
-    int64_t time_us;      /* CloudEvents time, microseconds since 1970 UTC */
+    int64_t time_us; /* CloudEvents time, microseconds since 1970 UTC */
     struct text id, source;
-    uint32_t first_value; /* index into batch->values; kind's table gives the number */
-    uint32_t nulls;       /* bit per column: 1 = SQL NULL */
-    uint16_t type;        /* enum event_type */
+    uint32_t first_value;    /* index into batch->values; kind's table gives the number */
+    uint32_t nulls;          /* bit per column: 1 = SQL NULL */
+    uint16_t type;           /* enum event_type */
     struct text reason, raw; /* EVENT_DEAD: why, and the scrubbed bytes (at most WIRE_EVENT_MAX) */
 };
 
@@ -142,7 +204,8 @@ struct event {
 struct event_batch {
     uint32_t stream_id;
     uint64_t epoch, first_seq;
-    uint64_t order_generation; /* the writer's order (stream_status.h) it was received under; an older one is stale */
+    uint64_t
+        order_generation; /* the writer's order (stream_status.h) it was received under; an older one is stale */
     int64_t received_us;
     struct event *events;
     uint32_t count, capacity;
@@ -198,9 +261,11 @@ void event_decoder_use_tables(struct event_decoder *decoder, const struct event_
                               const struct log_table *tables);
 /* Appends one line as an event (sequence = first_seq + count). What is wrong with the line is an EVENT_DEAD with a
  * reason that names the field; only ERR_NOMEM is an error. */
-int event_decode(struct event_decoder *decoder, struct event_batch *batch, const char *line, size_t len) MUST_CHECK;
+int event_decode(struct event_decoder *decoder, struct event_batch *batch, const char *line,
+                 size_t len) MUST_CHECK;
 /* Appends an EVENT_DEAD for raw bytes (scrubbed here). */
-int event_append_dead(struct event_batch *batch, const char *reason, const char *raw, size_t len, scrub_fn scrub) MUST_CHECK;
+int event_append_dead(struct event_batch *batch, const char *reason, const char *raw, size_t len,
+                      scrub_fn scrub) MUST_CHECK;
 
 /* The indicators that follow: list bits, thuistaal from home_language (regulation 1), buurt from thuisloos/trekkend.
  * Union when both are given. */

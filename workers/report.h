@@ -11,9 +11,9 @@
 /* One stream, as the table's rows see it. */
 struct report_stream {
     struct stream_status_view view;
-    uint64_t lag;      /* events published and not yet committed */
-    bool lag_known;    /* false until a head was heard */
-    double silence_s;  /* since the last sign of life */
+    uint64_t lag;     /* events published and not yet committed */
+    bool lag_known;   /* false until a head was heard */
+    double silence_s; /* since the last sign of life */
     bool live, stopped, stale;
     const char *state, *reason;
     const char *subscribe;

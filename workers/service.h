@@ -44,8 +44,8 @@ struct service {
 };
 
 /* Rules and key of a configuration, read and checked. 0, or an exit code with the reason in error. */
-int service_load_files(const struct config *config, struct rules_set **rules, struct pseudonym_key **key, char *error,
-                       size_t error_len);
+int service_load_files(const struct config *config, struct rules_set **rules, struct pseudonym_key **key,
+                       char *error, size_t error_len);
 
 /* Steps of daemon/lifecycle.h; context is the struct service. */
 int service_start_bus(void *context);

@@ -34,13 +34,15 @@ int store_lock(struct db *db, int shard, int *pid);
 /* Reads (and makes, the first time) the shard's row; gives alerts a new epoch when the server is another one. */
 int store_load_shard(struct db *db, struct store_shard *shard);
 /* Makes sure of the stream's rows and reads where it stands. */
-int store_load_stream(struct db *db, const struct store_shard *shard, struct store_stream *stream, bool best_effort);
+int store_load_stream(struct db *db, const struct store_shard *shard, struct store_stream *stream,
+                      bool best_effort);
 /* All streams there ever were, into the ledger. */
 int store_add_streams(struct db *db, struct ledger *ledger);
 /* Replays the logs of the shard's streams into the ledger, in stream order. events counts rows. */
 int store_replay(struct db *db, const struct store_shard *shard, struct ledger *ledger, uint64_t *events);
 /* What the database shows of the shard: all of it when there is one shard; else what is of schools the ledger speaks of. */
-int store_load_results(struct db *db, const struct store_shard *shard, const struct ledger *ledger, struct results *results);
+int store_load_results(struct db *db, const struct store_shard *shard, const struct ledger *ledger,
+                       struct results *results);
 /* Whether a stream is the shard's: its partition modulo the number of shards. */
 bool store_shard_owns(const struct store_shard *shard, const char *stream);
 /* The rules set of a hash, as stored; NULL and error text when it cannot be had. */
@@ -50,11 +52,12 @@ int store_ensure_year(struct db *db, int year);
 
 /* Inside a transaction. store_fence is ERR_FENCE when another writer moved the row. */
 int store_fence(struct db *db, const struct store_shard *shard, uint64_t alerts, uint64_t token);
-int store_advance(struct db *db, const struct store_stream *believed, uint64_t epoch, uint64_t next, uint64_t head);
+int store_advance(struct db *db, const struct store_stream *believed, uint64_t epoch, uint64_t next,
+                  uint64_t head);
 int store_logs(struct db *db, const struct store_item *items, size_t count, int64_t now_us);
 int store_dead_letters(struct db *db, const struct store_item *items, size_t count, int64_t now_us);
-int store_changes(struct db *db, const struct store_shard *shard, const struct changes *changes, const char *rules_hash,
-                  int64_t now_us);
+int store_changes(struct db *db, const struct store_shard *shard, const struct changes *changes,
+                  const char *rules_hash, int64_t now_us);
 int store_local(struct db *db, const struct store_shard *shard, const char *act, const char *body_json);
 int store_rules(struct db *db, const struct store_shard *shard, const struct rules_set *set);
 int store_clock(struct db *db, const struct store_shard *shard, int32_t day);

@@ -12,20 +12,28 @@ struct writer;
 struct writer_config {
     const char *conninfo;
     struct inbox *inbox;
-    struct stream_status **streams; /* by pointer, NULL-terminated */
-    struct rules_set *rules;        /* taken over */
-    int shard, shards;              /* this daemon is shard of shards */
-    int32_t fixed_today;            /* --today, days since 1970; INT32_MIN = the clock of Europe/Brussels */
+    struct stream_status **streams;   /* by pointer, NULL-terminated */
+    struct rules_set *rules;          /* taken over */
+    int shard, shards;                /* this daemon is shard of shards */
+    int32_t fixed_today;              /* --today, days since 1970; INT32_MIN = the clock of Europe/Brussels */
     void (*committed)(void *context); /* wake-up for the publisher: alerts or an act were committed */
     void *committed_context;
 };
-enum writer_phase { WRITER_CONNECTING, WRITER_WAITING_LOCK, WRITER_REBUILDING, WRITER_RUNNING, WRITER_BACKING_OFF, WRITER_REFUSED,
-                    WRITER_STOPPED };
+enum writer_phase {
+    WRITER_CONNECTING,
+    WRITER_WAITING_LOCK,
+    WRITER_REBUILDING,
+    WRITER_RUNNING,
+    WRITER_BACKING_OFF,
+    WRITER_REFUSED,
+    WRITER_STOPPED
+};
 extern const char *const writer_phase_names[];
 struct writer_status { /* a copy */
     enum writer_phase phase;
     char message[512]; /* what happened and what to do; "" when running */
-    uint64_t batches, events, rows, dead_letters, rebuilds, retries, rebuild_differences, progress; /* progress: fed to the watchdog */
+    uint64_t batches, events, rows, dead_letters, rebuilds, retries, rebuild_differences,
+        progress; /* progress: fed to the watchdog */
     uint64_t commit_us_sum, commit_us_max, commit_buckets[16];
     uint64_t alert_seq, alert_epoch;
     double rebuild_seconds;
@@ -49,7 +57,15 @@ void writer_join(struct writer **writer);
 void writer_read_status(struct writer *writer, struct writer_status *out);
 
 /* Operator's acts, carried out between batches; block until done or timeout. 0 or an error with text. */
-enum writer_act { ACT_RULES, ACT_ACCEPT_RESEND, ACT_ACCEPT_CONTINUE, ACT_PAUSE, ACT_RESUME, ACT_DEAD_RETRY, ACT_DEAD_DROP };
+enum writer_act {
+    ACT_RULES,
+    ACT_ACCEPT_RESEND,
+    ACT_ACCEPT_CONTINUE,
+    ACT_PAUSE,
+    ACT_RESUME,
+    ACT_DEAD_RETRY,
+    ACT_DEAD_DROP
+};
 struct writer_request {
     enum writer_act act;
     char stream[WIRE_NAME_MAX + 1];
