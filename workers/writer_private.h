@@ -65,6 +65,7 @@ struct writer {
 
     struct db *db;
     bool locked;
+    bool session_read; /* positions were read, and a COMMIT's outcome settled, in this session */
     struct ledger *ledger;
     struct results *results;
     bool ledger_valid;

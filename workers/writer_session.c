@@ -21,7 +21,7 @@
 void writer_disconnect(struct writer *w)
 {
     db_close(&w->db);
-    w->locked = false;
+    w->locked = w->session_read = false;
 }
 
 /* Exponential with jitter, in short naps so that a stop is obeyed at once and the watchdog sees orderly
@@ -241,8 +241,9 @@ int writer_make_ready(struct writer *w, enum writer_outcome *outcome)
     int err;
 
     *outcome = OUTCOME_NONE;
-    if (w->db && w->locked && w->ledger_valid && !db_error(w->db))
+    if (w->db && w->session_read && w->ledger_valid && !db_error(w->db))
         return 0;
+    w->session_read = false;
     err = open_session(w);
     if (!err)
         err = take_lock(w);
@@ -266,6 +267,7 @@ int writer_make_ready(struct writer *w, enum writer_outcome *outcome)
                                              : "the logs hold a row that is no event of this version");
         return err;
     }
+    w->session_read = true;
     w->backoff_ms = 0;
     writer_publish_numbers(w);
     return 0;
