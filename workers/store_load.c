@@ -42,15 +42,17 @@ int store_lock(struct db *db, int shard, int *pid)
     return db_error(db) ? db_error(db) : got;
 }
 
-/* System identifier and timeline: another one means another history of the alert log, unless the server
+/* System identifier and timeline (that of the WAL now written: the control file shows a promotion only after its
+ * first checkpoint): another one means another history of the alert log, unless the server
  * declares synchronous standbys, whose promotion loses nothing. */
 static void read_system_id(struct db *db, char out[64], bool *synchronous)
 {
-    struct db_result *r = db_query(
-        db,
-        "SELECT system_identifier || '/' || timeline_id, current_setting('synchronous_standby_names') <> ''"
-        " FROM pg_control_system(), pg_control_checkpoint()",
-        0, NULL);
+    struct db_result *r =
+        db_query(db,
+                 "SELECT system_identifier || '/' || ('x' || left(pg_walfile_name(pg_current_wal_lsn()), "
+                 "8))::bit(32)::int,"
+                 " current_setting('synchronous_standby_names') <> '' FROM pg_control_system()",
+                 0, NULL);
 
     if (db_rows(r) == 1) {
         snprintf(out, 64, "%s", db_text(r, 0, 0));
@@ -67,8 +69,11 @@ static void renew_alert_epoch(struct db *db, struct store_shard *s, const char *
 
     if (strcmp(stored, s->system_id) == 0)
         return;
-    if (s->alert_epoch == 0 || !synchronous)
-        s->alert_epoch = (uint64_t)clock_realtime_us();
+    if (s->alert_epoch == 0 || !synchronous) { /* later = larger, also when the clock was set back */
+        uint64_t now = (uint64_t)clock_realtime_us();
+
+        s->alert_epoch = now > s->alert_epoch ? now : s->alert_epoch + 1;
+    }
     snprintf(id, sizeof(id), "%d", s->shard);
     snprintf(epoch, sizeof(epoch), "%" PRIu64, s->alert_epoch);
     r = db_query(db,

@@ -153,5 +153,26 @@ def test_a_trimmed_journal_is_accepted():
         d.verify()
 
 
+def test_a_promotion_renews_the_alert_epoch():
+    """What subscribers saw of the old primary may never have reached the promoted standby: at once another epoch."""
+    with World() as w:
+        schools, regs = w.feed("school.0"), w.feed("registration.0")
+        d = w.daemon([schools, regs]).migrate().start()
+        schools.send([school(10, "bao")])
+        d.caught_up()
+        epoch = "SELECT alert_epoch FROM teldag_data.shard_progress"
+        before = int(w.cluster.one(epoch))
+        w.cluster.sql("CHECKPOINT; CREATE TABLE public.much AS SELECT generate_series(1, 300000)")  # the next checkpoint takes its time
+        w.cluster.crash()
+        w.cluster.shell('cluster_as touch "$CLUSTER_DIR/data/standby.signal"')
+        w.cluster.up()
+        w.cluster.sql("SELECT pg_promote()")
+        regs.send(pupils(1, 20, 5, 10)[:-1] + [closed(10, 21)])  # an alert
+        d.caught_up(30)
+        assert int(w.cluster.one(epoch)) > before
+        assert w.cluster.one("SELECT kind FROM teldag.alert") == "count.incomplete"
+        d.verify()
+
+
 if __name__ == "__main__":
     harness.main({k: v for k, v in list(globals().items()) if k.startswith("test_")})
