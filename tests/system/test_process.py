@@ -280,6 +280,8 @@ def test_reload_applies_what_it_can_and_names_the_rest():
     with World() as world:
         daemon = world.daemon([world.feed("registration.0")]).migrate().start()
         daemon.caught_up()
+        # The publisher connects on its own.
+        wait_for(lambda: not ask(daemon, {"command": "status"})["degraded"], 10, "healthy status")
         status = ask(daemon, {"command": "status"})
         assert status["ready"] and not status["degraded"] and status["reasons"] == [], status
         before = status["rules_hash"]
@@ -346,6 +348,7 @@ def test_clean_stop_commits_what_it_took():
         daemon.start()
         for number in range(1, 7):
             threads = [p.start(len(p.lines) * number // 6 - p.sent, 0.004) for p in producers]
+            wait_for(lambda: os.path.exists(daemon.control), 10, "no control socket")
             time.sleep(random.uniform(0, 0.15))
             started = time.monotonic()
             daemon.process.send_signal(signal.SIGTERM if number % 2 else signal.SIGINT)
@@ -436,7 +439,7 @@ def test_nothing_leaks_over_restarts_of_connections():
             return count_descriptors(daemon), flow.rss(daemon.process.pid)
 
         daemon.caught_up()
-        cut_and_use(4)
+        cut_and_use(3)
         descriptors, memory = at_rest()
         cut_and_use(20)
         more_descriptors, more_memory = at_rest()
