@@ -91,6 +91,10 @@ static int take_option(int option, const char *value, struct feed_options *out)
     switch (option) {
     case 's':
         out->stream = value;
+        if (strncmp(value, "local.", 6) == 0 || strncmp(value, "alert.", 6) == 0) {
+            log_error("--stream %s: local and alert are the daemon's own streams", value);
+            return EX_USAGE;
+        }
         if (wire_name_is_valid(value, strlen(value)))
             return 0;
         log_error("--stream %s: a stream is <feed>.<partition>, such as registration.0", value);

@@ -196,6 +196,8 @@ static void send_live(struct publisher *p)
     if (read_position(p, &last)) {
         if (db_error(p->db))
             lose_database(p);
+        else
+            set_status(p, true); /* the writer has not made the shard's row yet */
         return;
     }
     while (p->next <= last) {

@@ -111,8 +111,13 @@ int writer_step_clock(struct writer *w)
     int err = 0;
 
     if (w->shard.today != INT32_MIN && w->config.fixed_today != INT32_MIN && now < w->shard.today) {
+        int y, m, d;
+
+        date_to_ymd(w->shard.today, &y, &m, &d);
         writer_say(w, WRITER_REFUSED,
-                   "--today is earlier than the stored clock.today: the clock never goes back");
+                   "--today is earlier than the stored clock.today, %04d-%02d-%02d: the clock never goes back; "
+                   "give that date or a later one",
+                   y, m, d);
         return ERR_DB_CONFIG;
     }
     while (!err && (w->shard.today == INT32_MIN || w->shard.today < now)) {
