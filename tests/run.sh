@@ -14,7 +14,16 @@ python=/usr/bin/python3 # Debian's, which has python3-zmq
 logs=$BUILD/log
 mkdir -p "$logs"
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+template=''
+trap 'rm -rf "$results" "$template"' EXIT
+case " $* " in *" sql "* | *" system "* | *" san "* | *" bench "*)
+    template=$(mktemp -d)
+    chmod 755 "$template"
+    # shellcheck source=tests/system/cluster.sh
+    . tests/system/cluster.sh
+    if cluster_template "$template"; then export CLUSTER_TEMPLATE=$template; fi
+    ;;
+esac
 
 # One test: its name and its command. Writes "passed failed seconds" to $results/NAME.
 run_one() {

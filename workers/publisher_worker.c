@@ -292,6 +292,7 @@ static void answer(struct publisher *p, const struct bus_message *m)
     const struct bus_frame *peer = &m->frame[0];
     enum wire_verb verb;
     struct wire_header q;
+    uint64_t last = 0;
     uint32_t most = 0;
 
     if (m->count < 4) {
@@ -316,6 +317,8 @@ static void answer(struct publisher *p, const struct bus_message *m)
     } else if (verb != WIRE_FETCH || m->count != 5 ||
                wire_decode_u32(m->frame[4].data, m->frame[4].len, &most) || most == 0) {
         send_error(p, peer, "unknown verb, or a FETCH without its u32 max events");
+    } else if (read_position(p, &last)) { /* rows of a new epoch must not go out under the old one's header */
+        send_error(p, peer, "the database is away: ask again later");
     } else if (q.epoch != 0 && q.epoch != p->epoch) {
         send_verb(p, peer, WIRE_EPOCH, q.tag, p->next);
     } else if (q.first_seq < p->kept) {

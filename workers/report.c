@@ -119,6 +119,14 @@ static void describe_stopped(const struct report_stream *s, char *out, size_t le
                  "run \"teldagctl stream resume %s\"",
                  name, p->next, s->subscribe, name);
         return;
+    case POSITION_REWOUND:
+        snprintf(out, len,
+                 "stream %s stopped: the publisher's journal ends before event %" PRIu64
+                 ", which was received from it (was it restored from an older copy?); have the registry make "
+                 "a new "
+                 "journal and send everything again, then run \"teldagctl stream accept %s --resend\"",
+                 name, p->next, name);
+        return;
     default:
         snprintf(out, len, "stream %s stopped; run \"teldagctl stream resume %s\"", name, name);
     }

@@ -114,10 +114,11 @@ int writer_step_clock(struct writer *w)
         int y, m, d;
 
         date_to_ymd(w->shard.today, &y, &m, &d);
-        writer_say(w, WRITER_REFUSED,
-                   "--today is earlier than the stored clock.today, %04d-%02d-%02d: the clock never goes back; "
-                   "give that date or a later one",
-                   y, m, d);
+        writer_say(
+            w, WRITER_REFUSED,
+            "--today is earlier than the stored clock.today, %04d-%02d-%02d: the clock never goes back; "
+            "give that date or a later one",
+            y, m, d);
         return ERR_DB_CONFIG;
     }
     while (!err && (w->shard.today == INT32_MIN || w->shard.today < now)) {
@@ -162,6 +163,13 @@ static int do_accept(struct writer *w, struct writer_request *q)
         say(q, "stream %s is not stopped: there is nothing to accept", q->stream);
         return ERR_INVALID;
     }
+    if (v.position.reason == POSITION_REWOUND) {
+        say(q,
+            "the publisher of %s still has the journal that ends before event %" PRIu64
+            ": have the registry make a new one (its epoch is later), then accept that",
+            q->stream, w->streams[i].at.next);
+        return ERR_INVALID;
+    }
     tx.accept = i;
     tx.accept_resend = q->act == ACT_ACCEPT_RESEND;
     /* Of a stream of which nothing is committed yet, the epoch is what the publisher says. */
@@ -203,6 +211,7 @@ static int do_accept(struct writer *w, struct writer_request *q)
 static int do_pause(struct writer *w, struct writer_request *q)
 {
     struct writer_tx tx = writer_tx_none();
+    struct stream_status_view v;
     char body[120];
     int i = find_stream(w, q), err;
 
@@ -210,6 +219,11 @@ static int do_pause(struct writer *w, struct writer_request *q)
         return ERR_MISSING;
     tx.pause = i;
     tx.paused = q->act == ACT_PAUSE;
+    stream_status_read(w->streams[i].status, &v);
+    if (w->streams[i].at.paused == tx.paused && (tx.paused || v.position.mode != POSITION_STOPPED)) {
+        say(q, "stream %s is %s already", q->stream, tx.paused ? "paused" : "running");
+        return 0; /* also because a reset would number again what a best-effort stream has sent */
+    }
     tx.act = tx.paused ? "pause" : "resume";
     tx.body = body;
     snprintf(body, sizeof(body), "{\"stream\": \"%s\"}", q->stream);

@@ -367,11 +367,12 @@ static int write_transaction(struct writer *w, const struct writer_tx *tx)
     return err;
 }
 
-static void time_commit(struct writer *w, uint64_t us, size_t events)
+static void time_commit(struct writer *w, uint64_t us, size_t events, size_t rows)
 {
     pthread_mutex_lock(&w->mutex);
     w->status.batches++;
     w->status.events += events;
+    w->status.rows += rows;
     w->status.commit_us_sum += us;
     w->status.commit_us_max = us > w->status.commit_us_max ? us : w->status.commit_us_max;
     w->status.commit_buckets[writer_commit_bucket(us)]++;
@@ -476,7 +477,10 @@ static int attempt(struct writer *w, const struct writer_tx *tx)
     if (!err)
         err = db_commit(w->db);
     if (!err) {
-        time_commit(w, clock_monotonic_us() - started, tx->count);
+        const struct changes *c = &w->open.changes;
+
+        time_commit(w, clock_monotonic_us() - started, tx->count,
+                    tx->count + c->count_count + c->closed_count + c->allocation_count + c->alert_count);
         writer_settle(w);
         return 0;
     }

@@ -9,6 +9,7 @@
 #   cluster_conninfo [DATABASE]  prints the connection string
 #   cluster_crash / cluster_up   stop as a power cut would (immediate), and start it again
 #   cluster_psql ARGS...         psql on the cluster, without start-up file, stopping at the first error
+#   cluster_template DIR         an initdb to copy from: export CLUSTER_TEMPLATE=DIR saves each cluster its own
 #   cluster_migrate [DATABASE]   loads sql/migrations in order with psql and records them
 
 CLUSTER_DIR=''
@@ -56,7 +57,9 @@ cluster_start() {
     fi
     # The folder itself must be passable: the tests' own programs may run as another user than the server.
     chmod 755 "$CLUSTER_DIR" "$CLUSTER_DIR/socket"
-    if ! LC_ALL=C cluster_as "$bin/initdb" -D "$CLUSTER_DIR/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync \
+    if [ -d "${CLUSTER_TEMPLATE:-}/data" ]; then
+        cp -a "$CLUSTER_TEMPLATE/data" "$CLUSTER_DIR/data" || return 1
+    elif ! LC_ALL=C cluster_as "$bin/initdb" -D "$CLUSTER_DIR/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync \
         >"$CLUSTER_DIR/initdb.log" 2>&1; then
         cat "$CLUSTER_DIR/initdb.log" >&2
         return 1
@@ -76,6 +79,14 @@ CONF
     if [ "$CLUSTER_DATABASE" != postgres ]; then
         psql -X -q -d "$(cluster_conninfo postgres)" -c "CREATE DATABASE \"$CLUSTER_DATABASE\"" || return 1
     fi
+}
+
+# Makes a folder with a fresh cluster's files, which cluster_start copies when CLUSTER_TEMPLATE names it.
+cluster_template() {
+    local bin
+    bin=$(cluster_bin) || return 1
+    if [ "$(id -u)" = 0 ]; then chown "$(cluster_user)" "$1"; fi
+    LC_ALL=C cluster_as "$bin/initdb" -D "$1/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
 }
 
 cluster_up() {

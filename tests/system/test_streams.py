@@ -175,7 +175,7 @@ def test_journal_set_back():
     assert b.next_seq() == at and b.stream()["state"] == "stopped", "numbers used twice are never taken silently"
     b.new_journal()
     b.r.send([registration(501, 50121, "graad1", GOK)])
-    wait_for(lambda: "new journal" in " ".join(b.status()[1]["reasons"]), 20, "the new journal is seen")
+    wait_for(lambda: "has a new journal" in " ".join(b.status()[1]["reasons"]), 20, "the new journal is seen")
     before = b.sql("SELECT count(*) FROM teldag.registration")
     b.accept("--resend")
     assert b.count(501) == ["40", "22", "t"] and b.sql("SELECT count(*) FROM teldag.registration") == before, "nothing was closed again yet"
