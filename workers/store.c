@@ -98,6 +98,17 @@ int store_advance(struct db *db, const struct store_stream *b, uint64_t epoch, u
 
 /* ---- logs ---- */
 
+static void copy_words(struct db *db, const struct column *c, int64_t bits)
+{
+    const char *words[64];
+    int n = 0;
+
+    for (int i = 0; c->words[i]; i++)
+        if (bits >> i & 1)
+            words[n++] = c->words[i];
+    db_copy_text_array(db, words, n);
+}
+
 static void copy_value(struct db *db, const struct event_batch *b, const struct column *c,
                        const struct value *v)
 {
@@ -125,11 +136,15 @@ static void copy_value(struct db *db, const struct event_batch *b, const struct 
         db_copy_date(db, (int32_t)v->num);
         break;
     case COLUMN_TEXT:
+    case COLUMN_KEY:
         db_copy_bytes(db, batch_text(b, v->text), v->text.len);
         break;
     case COLUMN_WORDS:
+        copy_words(db, c, v->num);
+        break;
     case COLUMN_JSON:
-        assert(!"no log table of these feeds has such a column");
+        db_copy_jsonb(db, batch_text(b, v->text), v->text.len);
+        break;
     }
 }
 

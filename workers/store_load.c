@@ -182,6 +182,32 @@ static bool word_index(const struct column *c, const struct db_copy_field *f, in
     return false;
 }
 
+static bool read_words(const struct column *c, const struct db_copy_field *f, int64_t *out)
+{
+    struct db_copy_field texts[64];
+    int n = db_field_text_array(f, texts, 64);
+
+    *out = 0;
+    for (int i = 0; i < n; i++) {
+        int64_t word;
+
+        if (n > 64 || !word_index(c, &texts[i], &word))
+            return false;
+        *out |= (int64_t)1 << word;
+    }
+    return n > 0;
+}
+
+static bool read_text(struct event_batch *b, struct db_copy_field f, struct text *out)
+{
+    if (!f.data || b->arena_len + (size_t)f.len > b->arena_capacity)
+        return false;
+    *out = (struct text){(uint32_t)b->arena_len, (uint32_t)f.len};
+    memcpy(b->arena + b->arena_len, f.data, (size_t)f.len);
+    b->arena_len += (size_t)f.len;
+    return true;
+}
+
 /* One column of a log row as the value an event carries; false when the database holds what no event can be.
  */
 static bool read_value(struct event_batch *b, const struct column *c, const struct db_copy_field *f,
@@ -210,16 +236,12 @@ static bool read_value(struct event_batch *b, const struct column *c, const stru
         v->num = db_field_date(f);
         return true;
     case COLUMN_TEXT:
-        if (b->arena_len + (size_t)f->len > b->arena_capacity)
-            return false;
-        v->text = (struct text){(uint32_t)b->arena_len, (uint32_t)f->len};
-        memcpy(b->arena + b->arena_len, f->data, (size_t)f->len);
-        b->arena_len += (size_t)f->len;
-        return true;
+    case COLUMN_KEY:
+        return read_text(b, *f, &v->text);
     case COLUMN_WORDS:
+        return read_words(c, f, &v->num);
     case COLUMN_JSON:
-        v->num = 0; /* no ledger reads them */
-        return true;
+        return read_text(b, db_field_jsonb(f), &v->text);
     }
     return false;
 }
@@ -253,7 +275,7 @@ struct replay {
     struct event_batch batch; /* one event, over memory of our own */
     struct event event;
     struct value values[EVENT_COLUMNS_MAX];
-    char arena[16384];
+    char arena[131072]; /* more than any event: COLUMN_JSON may have 64 KiB */
     uint64_t events;
 };
 

@@ -232,7 +232,7 @@ struct dead_work {
 static bool is_superseded(struct writer *w, const struct event_batch *b, const struct event *e)
 {
     const struct log_table *t = &log_tables[event_kinds[e->type].table];
-    char sql[900], text[EVENT_COLUMNS_MAX][48], position[3][24];
+    char sql[900], text[EVENT_COLUMNS_MAX][80], position[3][24];
     const char *values[EVENT_COLUMNS_MAX];
     const struct event_kind *withdraw = NULL;
     struct db_result *r;
@@ -264,14 +264,16 @@ static bool is_superseded(struct writer *w, const struct event_batch *b, const s
                 snprintf(text[count] + 2 * k, 3, "%02x", v->pupil[k]);
         } else if (c->kind == COLUMN_WORD) {
             snprintf(text[count], sizeof(text[count]), "%s", c->words[v->num]);
+        } else if (c->kind == COLUMN_KEY) {
+            snprintf(text[count], sizeof(text[count]), "%.*s", (int)v->text.len, batch_text(b, v->text));
         } else {
             snprintf(text[count], sizeof(text[count]), "%" PRId64, v->num);
         }
         values[count] = text[count];
         n += snprintf(sql + n, sizeof(sql) - (size_t)n, " AND %s = $%d::%s", c->name, count + 1,
-                      c->kind == COLUMN_PUPIL  ? "uuid"
-                      : c->kind == COLUMN_WORD ? "text"
-                                               : "int");
+                      c->kind == COLUMN_PUPIL                           ? "uuid"
+                      : c->kind == COLUMN_WORD || c->kind == COLUMN_KEY ? "text"
+                                                                        : "int");
         count++;
     }
     snprintf(sql + n, sizeof(sql) - (size_t)n, ")");
