@@ -23,7 +23,7 @@ extern const char *const alert_kind_names[ALERT_KIND_COUNT + 1]; /* "threshold.n
 extern const char *const severity_names[4];
 bool alert_kind_is_operational(enum alert_kind kind); /* stream.*, dead_letter */
 
-#define ALERT_SUBJECT_MAX 64
+#define ALERT_SUBJECT_MAX 72 /* a key of an entity has at most 64 bytes */
 #define ALERT_STREAM_MAX  72
 struct alert_key {
     enum alert_kind kind;

@@ -44,6 +44,10 @@ struct rules {
     bool bu_eligibility_or;       /* bu.eligibility = "or" */
     bool bu_share_any;            /* bu.share_counts = "any" */
     bool gedoog_covers_threshold; /* gedoog.covers = "threshold and minimum" */
+    /* inspection and meldingen, of the school year in which the report or the melding falls */
+    int opschorting_days;                /* erkenning: within which opschorting is asked */
+    int followup_months;                 /* evaluation: within which the next one follows a first negative */
+    int answer_days, answer_days_summer; /* melding; summer: when the first span touches 1 July-31 August */
 };
 
 struct rules_set; /* all years + near settings; immutable once built */
@@ -88,5 +92,5 @@ struct rules_spec {
         *words; /* RULES_WORD: NULL-terminated; the index is stored, in a bool unless word_is_int */
     bool word_is_int;
 };
-#define RULES_SPEC_COUNT 39
+#define RULES_SPEC_COUNT 43
 extern const struct rules_spec rules_specs[RULES_SPEC_COUNT];
