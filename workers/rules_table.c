@@ -34,6 +34,11 @@
         name, RULES_WORD, FIELD(f), NULL, NULL, words, false                                                 \
     }
 
+#define EURO(name, f)                                                                                        \
+    {                                                                                                        \
+        name, RULES_EURO, FIELD(f), "0", "999999999", NULL, false                                            \
+    }
+
 #define MOST_COEFFICIENT "4"
 #define MOST_SHARE       "1"
 #define MOST_THRESHOLD   "0.999999999" /* at 1 a margin would divide by zero */
@@ -53,6 +58,12 @@ const struct rules_spec rules_specs[RULES_SPEC_COUNT] = {
     DECIMAL("bubao.threshold", bu_threshold[0], MOST_THRESHOLD),
     DECIMAL("bubao.thuistaal", bu_thuistaal[0], MOST_COEFFICIENT),
     DECIMAL("bubao.value", bu_value[0], MOST_COEFFICIENT),
+    EURO("budget.envelope_bao", budget_envelope[0]),
+    EURO("budget.envelope_so", budget_envelope[1]),
+    DECIMAL("budget.split.buurt", budget_split[IND_BUURT], MOST_SHARE),
+    DECIMAL("budget.split.moeder", budget_split[IND_OPLEIDING_MOEDER], MOST_SHARE),
+    DECIMAL("budget.split.schooltoelage", budget_split[IND_SCHOOLTOELAGE], MOST_SHARE),
+    DECIMAL("budget.split.thuistaal", budget_split[IND_THUISTAAL], MOST_SHARE),
     WHOLE("buso.minimum", bu_minimum[1]),
     DECIMAL("buso.moeder", bu_moeder[1], MOST_COEFFICIENT),
     BOOL("buso.round_points", round_points_buso),

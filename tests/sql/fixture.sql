@@ -76,7 +76,9 @@ CREATE FUNCTION t.rules(VARIADIC years int[]) RETURNS void LANGUAGE sql AS $$
         ('bubao.minimum', '6'), ('bubao.round_points', 'false'), ('buso.moeder', '0.80'), ('buso.thuistaal', '0.40'),
         ('buso.threshold', '0.40'), ('buso.value', '0.227197'), ('buso.minimum', '6'), ('buso.round_points', 'true'),
         ('gedoog.covers', 'threshold and minimum'), ('evaluation.followup_months', '12'), ('erkenning.opschorting_days', '30'),
-        ('melding.answer_days', '30'), ('melding.answer_days_summer', '60')) AS r (name, value) $$;
+        ('melding.answer_days', '30'), ('melding.answer_days_summer', '60'), ('budget.envelope_bao', ''), ('budget.envelope_so', ''),
+        ('budget.split.moeder', '0.30'), ('budget.split.schooltoelage', '0.30'), ('budget.split.thuistaal', '0.20'),
+        ('budget.split.buurt', '0.20')) AS r (name, value) $$;
 CREATE FUNCTION t.rule(wanted text, wanted_value text) RETURNS void LANGUAGE sql AS $$
     UPDATE teldag_data.rule SET value = wanted_value WHERE name = wanted $$;
 
