@@ -157,12 +157,22 @@ FROM teldag_data.inspection_last i
 WHERE i.gok IN ('positief', 'negatief')
 WINDOW w AS (PARTITION BY i.school_id ORDER BY i.date, i.report_id);
 
+-- The next evaluation is due on the day the last negative report states; after a first negative that states none, within the rule
+-- evaluation.followup_months of the report's school year (the nearest earlier file, before the first the first; [OFF] 12 without
+-- any).
 CREATE VIEW teldag.evaluation AS
-SELECT l.school_id::text COLLATE "C" AS school_id,
-       (SELECT count(*) FROM teldag_data.verdict v WHERE v.school_id = l.school_id AND v.streak = l.streak AND v.gok = 'negatief'
-                                                     AND l.gok = 'negatief')::numeric AS negatives,
-       CASE l.gok WHEN 'negatief' THEN coalesce(l.followup_due, (l.date + interval '1 year')::date) END AS followup_due
-FROM teldag_data.verdict l
+SELECT l.school_id::text COLLATE "C" AS school_id, l.negatives::numeric AS negatives,
+       CASE WHEN l.negatives > 0 AND l.followup_due IS NOT NULL THEN l.followup_due
+            WHEN l.negatives = 1
+            THEN (l.date + make_interval(months => coalesce(
+                     (SELECT r.value::int FROM teldag_data.rule r
+                      WHERE r.name = 'evaluation.followup_months'
+                        AND r.hash = (SELECT p.rules_hash FROM teldag_data.shard_progress p ORDER BY p.shard LIMIT 1)
+                      ORDER BY r.school_year <= l.school_year DESC, abs(r.school_year - l.school_year) LIMIT 1), 12)))::date
+       END AS followup_due
+FROM (SELECT v.*, CASE v.gok WHEN 'negatief' THEN row_number() OVER (PARTITION BY v.school_id, v.streak, v.gok
+                                                                     ORDER BY v.date, v.report_id) ELSE 0 END AS negatives
+      FROM teldag_data.verdict v) l
 WHERE l.nth_from_last = 1;
 
 -- (1) the second negative in a row; (2) from the school year after its own; (3) up to and including that of the next positive;
@@ -451,7 +461,7 @@ COMMENT ON VIEW teldag.evaluation IS
     'Where each school with a verdict on the use of GOK means stands (3).';
 COMMENT ON COLUMN teldag.evaluation.school_id IS 'number of the school, decimal';
 COMMENT ON COLUMN teldag.evaluation.negatives IS 'negative verdicts in a row up to the last verdict; 0 when that is positive';
-COMMENT ON COLUMN teldag.evaluation.followup_due IS 'when the last verdict is negative, the day the next evaluation is due: as stated, else a year after the report [OFF]; null otherwise';
+COMMENT ON COLUMN teldag.evaluation.followup_due IS 'when the last verdict is negative, the day the next evaluation is due: as stated, else, after a first negative, a year after the report (rule evaluation.followup_months, [OFF]); null otherwise';
 
 COMMENT ON VIEW teldag.sanction IS
     'Spans of school years in which half is granted, after a second negative evaluation in a row (3).';
