@@ -160,6 +160,7 @@ struct ledger {
     uint32_t last_slot; /* of the last registration event: events of a school come together */
 
     uint64_t live, unmatched, known_schools, count_rows;
+    struct entities *entities; /* entities.c */
 };
 
 static inline struct entry *ledger_entry(const struct ledger *l, uint32_t i)
@@ -217,3 +218,14 @@ void schools_free(struct ledger *l);
 
 /* ledger_history.c fills ledger_allocations(). */
 void ledger_gather(const struct ledger *l, uint32_t count, struct group_cells cells[GROUP_COUNT]);
+
+/* entities.c */
+int entities_new(struct ledger *l) MUST_CHECK;
+void entities_free(struct ledger *l);
+/* schools: whose allocations may move by it, 0 = none. */
+int entities_apply(struct ledger *l, uint32_t stream, const struct event_batch *batch, const struct event *event,
+                   uint32_t schools[2]) MUST_CHECK;
+void entities_commit(struct ledger *l);
+void entities_rollback(struct ledger *l);
+void entities_forget_deadlines(struct ledger *l); /* another rules set */
+uint64_t entities_digest(const struct ledger *l);

@@ -14,6 +14,7 @@
 
 #define NONE       UINT32_MAX
 #define PLACES_MAX 7
+#define BUCKETS    4096 /* of firing alerts by subject */
 
 /* The allocation rows a school can have in a year; a row's place is its index here. */
 static const struct {
@@ -38,7 +39,8 @@ struct standing { /* rows of one school and year; the year of use for allocation
 struct firing {
     struct alert_key key;
     enum severity severity;
-    uint32_t next, seen; /* number of the look that implied it */
+    uint32_t next, seen;      /* number of the look that implied it */
+    uint32_t next_of_subject; /* of the same bucket; only alerts of a subject are in one */
 };
 
 struct results {
@@ -49,6 +51,7 @@ struct results {
     struct firing *firing;
     uint32_t firing_room, free_first, free_count;
     uint32_t look;
+    uint32_t buckets[BUCKETS];
     uint64_t numbers[ALERT_KIND_COUNT][3];
     char rules[40];
 };
@@ -59,8 +62,10 @@ struct results {
 struct results *results_new(void)
 {
     struct results *r = calloc(1, sizeof *r);
-    if (r)
-        r->free_first = NONE;
+    if (!r)
+        return NULL;
+    r->free_first = NONE;
+    memset(r->buckets, 0xff, sizeof r->buckets);
     return r;
 }
 
@@ -302,6 +307,35 @@ static uint32_t find_firing(const struct results *r, const struct alert_key *key
     return i;
 }
 
+static uint32_t *subject_bucket(struct results *r, const struct subject *s)
+{
+    uint64_t h = mix(s->kind + 1, s->school_id);
+    for (const char *p = s->id; *p; p++)
+        h = mix(h, (uint8_t)*p);
+    return r->buckets + h % BUCKETS;
+}
+
+static void enter_bucket(struct results *r, uint32_t i)
+{
+    struct subject subject;
+    if (!derive_subject_of(&r->firing[i].key, &subject))
+        return;
+    uint32_t *head = subject_bucket(r, &subject);
+    r->firing[i].next_of_subject = *head;
+    *head = i;
+}
+
+static void leave_bucket(struct results *r, uint32_t i)
+{
+    struct subject subject;
+    if (!derive_subject_of(&r->firing[i].key, &subject))
+        return;
+    uint32_t *link = subject_bucket(r, &subject);
+    while (*link != i)
+        link = &r->firing[*link].next_of_subject;
+    *link = r->firing[i].next_of_subject;
+}
+
 /* Its record and room are there: reserved by whoever found the change. */
 static void set_firing(struct results *r, const struct alert_key *key, enum severity severity)
 {
@@ -314,6 +348,7 @@ static void set_firing(struct results *r, const struct alert_key *key, enum seve
         r->free_count--;
         r->firing[i] = (struct firing){.key = *key, .next = s->first_alert};
         s->first_alert = i;
+        enter_bucket(r, i);
     } else {
         r->numbers[key->kind][r->firing[i].severity]--;
     }
@@ -331,6 +366,7 @@ static void clear_firing(struct results *r, const struct alert_key *key)
         return;
     uint32_t i = *link;
     *link = r->firing[i].next;
+    leave_bucket(r, i);
     r->numbers[key->kind][r->firing[i].severity]--;
     r->firing[i].next = r->free_first;
     r->free_first = i;
@@ -447,27 +483,25 @@ static void take_implied(struct diff *d)
         d->err = append_alert(d->r, &d->alert, d->out);
 }
 
-static bool kind_is_threshold(enum alert_kind kind)
+static void resolve_unseen_alert(struct diff *d, const struct firing *f)
 {
-    return kind == ALERT_THRESHOLD_NEAR || kind == ALERT_THRESHOLD_GRACE || kind == ALERT_THRESHOLD_LOST;
+    if (f->seen == d->r->look)
+        return;
+    memset(&d->alert, 0, sizeof d->alert);
+    d->alert.key = f->key;
+    d->alert.severity = f->severity;
+    alert_resolve(&d->alert);
+    d->err = append_alert(d->r, &d->alert, d->out);
 }
 
 /* What fires of a school and year but was not implied by this look is resolved. */
-static void resolve_unseen(struct diff *d, uint32_t school_id, int year, bool threshold)
+static void resolve_unseen(struct diff *d, uint32_t school_id, int year, enum alert_scope scope)
 {
     uint32_t s = find_standing(d->r, school_id, year);
     uint32_t i = s == NONE ? NONE : d->r->standing[s].first_alert;
-    for (; i != NONE && !d->err; i = d->r->firing[i].next) {
-        const struct firing *f = d->r->firing + i;
-        if (f->seen == d->r->look || alert_kind_is_operational(f->key.kind) ||
-            kind_is_threshold(f->key.kind) != threshold)
-            continue;
-        memset(&d->alert, 0, sizeof d->alert);
-        d->alert.key = f->key;
-        d->alert.severity = f->severity;
-        alert_resolve(&d->alert);
-        d->err = append_alert(d->r, &d->alert, d->out);
-    }
+    for (; i != NONE && !d->err; i = d->r->firing[i].next)
+        if (alert_kind_scope(d->r->firing[i].key.kind) == scope)
+            resolve_unseen_alert(d, d->r->firing + i);
 }
 
 static void take_double(void *context, const struct alert_double *found)
@@ -489,7 +523,7 @@ static void diff_count_year(struct diff *d, uint32_t school_id, int year)
         take_implied(d);
     }
     ledger_doubles(d->l, school_id, year, take_double, d);
-    resolve_unseen(d, school_id, year, false);
+    resolve_unseen(d, school_id, year, SCOPE_COUNT_YEAR);
 }
 
 static void push_allocation(struct diff *d, const struct allocation *a, bool gone)
@@ -535,7 +569,7 @@ static void diff_use_year(struct diff *d, uint32_t school_id, int year)
                                .group = places[place].group};
         push_allocation(d, &a, true);
     }
-    resolve_unseen(d, school_id, year, true);
+    resolve_unseen(d, school_id, year, SCOPE_USE_YEAR);
 }
 
 static int compare_ledger_keys(const void *a, const void *b)
@@ -621,6 +655,65 @@ int results_diff(struct results *r, const struct ledger *l, const struct ledger_
         qsort(out->alerts + alerts_before, out->alert_count - alerts_before, sizeof *out->alerts,
               compare_alerts);
     return d.err;
+}
+
+static void take_derived(void *context, const struct alert *alert)
+{
+    struct diff *d = context;
+    d->alert = *alert;
+    take_implied(d);
+}
+
+static void diff_subject(struct diff *d, const struct subject *subject, int32_t today)
+{
+    int32_t changes;
+    d->r->look++;
+    int err = derive_subject(d->l, subject, today, take_derived, d, &changes);
+    if (!d->err)
+        d->err = err;
+    for (uint32_t i = *subject_bucket(d->r, subject); i != NONE && !d->err;
+         i = d->r->firing[i].next_of_subject) {
+        struct subject other;
+        if (derive_subject_of(&d->r->firing[i].key, &other) && subject_compare(&other, subject) == 0)
+            resolve_unseen_alert(d, d->r->firing + i);
+    }
+}
+
+int results_diff_subjects(struct results *r, const struct ledger *l, int32_t today,
+                          const struct subject *subjects, size_t count, struct changes *out)
+{
+    size_t alerts_before = out->alert_count;
+    struct diff d = {.r = r, .l = l, .out = out};
+    for (size_t i = 0; i < count && !d.err; i++)
+        diff_subject(&d, subjects + i, today);
+    if (out->alert_count > alerts_before)
+        qsort(out->alerts + alerts_before, out->alert_count - alerts_before, sizeof *out->alerts,
+              compare_alerts);
+    return d.err;
+}
+
+int results_subjects(const struct results *r, const struct ledger *l, struct subject **subjects,
+                     size_t *count)
+{
+    size_t firing = r->firing_room - r->free_count, kept = 0;
+    int err = entities_all(l, subjects, count);
+    struct subject *grown = err ? NULL : realloc(*subjects, (*count + firing + 1) * sizeof *grown);
+    if (!grown) {
+        if (!err)
+            free(*subjects);
+        *subjects = NULL;
+        return ERR_NOMEM;
+    }
+    *subjects = grown;
+    for (int b = 0; b < BUCKETS; b++)
+        for (uint32_t i = r->buckets[b]; i != NONE; i = r->firing[i].next_of_subject)
+            *count += derive_subject_of(&r->firing[i].key, grown + *count);
+    qsort(grown, *count, sizeof *grown, subject_compare);
+    for (size_t i = 0; i < *count; i++)
+        if (!kept || subject_compare(grown + kept - 1, grown + i) != 0)
+            grown[kept++] = grown[i];
+    *count = kept;
+    return 0;
 }
 
 int results_keys(const struct results *r, const struct ledger *l, struct ledger_key **keys, size_t *key_count)

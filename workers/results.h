@@ -6,6 +6,7 @@
 #pragma once
 
 #include "workers/alert.h"
+#include "workers/derive.h"
 #include "workers/ledger.h"
 
 struct results;
@@ -60,6 +61,13 @@ int results_load_alert(struct results *r, const struct alert_key *key,
  * diff after loading takes the ledger's set for theirs. One diff per changes; on an error drop them. */
 int results_diff(struct results *r, const struct ledger *l, const struct ledger_key *keys, size_t key_count,
                  struct changes *out) MUST_CHECK;
+/* The alerts of these subjects on a day against those of theirs that fire; ordered among themselves, after what out holds.
+ * Each subject once. */
+int results_diff_subjects(struct results *r, const struct ledger *l, int32_t today,
+                          const struct subject *subjects, size_t count, struct changes *out) MUST_CHECK;
+/* Every subject of the ledger, and those whose alerts fire here; ascending, malloc'ed. */
+int results_subjects(const struct results *r, const struct ledger *l, struct subject **subjects,
+                     size_t *count) MUST_CHECK;
 /* Everything there is in the ledger or stands here, ascending: what a rebuild must diff so that rows nobody can explain
  * any more go too. */
 int results_keys(const struct results *r, const struct ledger *l, struct ledger_key **keys /* malloc'ed */,

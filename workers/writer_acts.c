@@ -50,14 +50,20 @@ static int mend_differences(struct writer *w)
 {
     struct writer_tx tx = writer_tx_none();
     struct ledger_key *keys = NULL;
+    struct subject *subjects = NULL;
     struct changes c;
-    size_t rows, count = 0;
+    size_t rows, count = 0, subject_count = 0;
     int err = results_keys(w->results, w->ledger, &keys, &count);
 
     if (err)
         return err;
     changes_init(&c);
     err = count ? results_diff(w->results, w->ledger, keys, count, &c) : 0;
+    if (!err)
+        err = results_subjects(w->results, w->ledger, &subjects, &subject_count);
+    if (!err)
+        err = results_diff_subjects(w->results, w->ledger, w->shard.today, subjects, subject_count, &c);
+    free(subjects);
     rows = c.count_count + c.closed_count + c.allocation_count + c.alert_count;
     free(keys);
     changes_fini(&c);

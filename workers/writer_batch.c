@@ -155,6 +155,27 @@ static void resolve_dead_letter(void *context, const struct alert_key *key, enum
     }
 }
 
+/* Subjects that an event touched, or whose day has come; all of them where all is looked at. */
+static int subject_changes(struct writer *w, const struct writer_tx *tx, struct ledger *ledger,
+                           struct changes *out)
+{
+    struct subject *subjects = NULL;
+    size_t count = 0;
+    int32_t today = tx->today != INT32_MIN ? tx->today : w->shard.today;
+    int err;
+
+    if (tx->all || tx->replay || tx->rules)
+        err = results_subjects(w->results, ledger, &subjects, &count);
+    else if (tx->today != INT32_MIN)
+        err = entities_due(ledger, w->shard.today, tx->today, &subjects, &count);
+    else
+        err = entities_touched(ledger, &subjects, &count);
+    if (!err)
+        err = results_diff_subjects(w->results, ledger, today, subjects, count, out);
+    free(subjects);
+    return err;
+}
+
 /* Everything that this transaction changes for readers, in the order of its alert sequence. */
 static int compute_changes(struct writer *w, const struct writer_tx *tx, struct ledger *ledger)
 {
@@ -173,6 +194,8 @@ static int compute_changes(struct writer *w, const struct writer_tx *tx, struct 
     if (!err && count)
         err = results_diff(w->results, ledger, touched, count, out);
     free(all);
+    if (!err)
+        err = subject_changes(w, tx, ledger, out);
     if (!err && tx->today != INT32_MIN) {
         struct yesterday y = {w, out, tx->today, 0};
 
