@@ -297,19 +297,30 @@ static int derive_melding(struct ask *q)
     return 0;
 }
 
+static int derive_nothing(struct ask *q)
+{
+    (void)q;
+    return 0;
+}
+
 /* ---- tables ---- */
 
 static const struct entity_kind entity_kinds[] = {
-    {LOG_INSPECTION, SUBJECT_SCHOOL, INS_SCHOOL_ID, true},
-    {LOG_OPSCHORTING, SUBJECT_SCHOOL, OPS_SCHOOL_ID, false},
-    {LOG_CONTROLE, SUBJECT_PUPIL, CON_PUPIL, false},
-    {LOG_MELDING, SUBJECT_MELDING, MEL_ID, false},
-    {LOG_BEANTWOORD, SUBJECT_MELDING, BEA_MELDING_ID, false},
+    {LOG_INSPECTION, SUBJECT_SCHOOL, INS_SCHOOL_ID, true, false},
+    {LOG_OPSCHORTING, SUBJECT_SCHOOL, OPS_SCHOOL_ID, false, false},
+    {LOG_CONTROLE, SUBJECT_PUPIL, CON_PUPIL, false, false},
+    {LOG_MELDING, SUBJECT_MELDING, MEL_ID, false, true},
+    {LOG_BEANTWOORD, SUBJECT_MELDING, BEA_MELDING_ID, false, false},
+    {LOG_TOAH, SUBJECT_REQUEST, TOAH_REQUEST_ID, false, true},
+    {LOG_POAH, SUBJECT_REQUEST, POAH_REQUEST_ID, false, true},
+    {LOG_BESLISSING, SUBJECT_REQUEST, BES_REQUEST_ID, false, true},
+    {LOG_VERKLARING, SUBJECT_REQUEST, VER_ID, false, true},
 };
 static int (*const derivations[SUBJECT_KIND_COUNT])(struct ask *) = {
     [SUBJECT_SCHOOL] = derive_school,
     [SUBJECT_PUPIL] = derive_pupil,
     [SUBJECT_MELDING] = derive_melding,
+    [SUBJECT_REQUEST] = derive_nothing, /* but incidents */
 };
 
 const struct entity_kind *derive_entity_kind(enum log_table_no table)

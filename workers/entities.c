@@ -45,6 +45,8 @@ struct entities {
     struct places by_key, by_subject;
     struct entity_undo *undo;
     uint32_t undo_count, undo_room;
+    uint32_t *touched; /* subjects; room for all */
+    uint32_t touched_count, touched_room;
 };
 
 /* --- names ---------------------------------------------------------------------------------------------- */
@@ -112,6 +114,7 @@ void entities_free(struct ledger *l)
     free(e->by_key.place);
     free(e->by_subject.place);
     free(e->undo);
+    free(e->touched);
     free(e);
     l->entities = NULL;
 }
@@ -178,6 +181,10 @@ static int reserve_subject(struct ledger *l, const struct subject *subject, uint
     if (!grown)
         return ERR_NOMEM;
     e->subjects = grown;
+    uint32_t *touched = ledger_grow(l, e->touched, e->subject_count, &e->touched_room, sizeof *touched);
+    if (!touched)
+        return ERR_NOMEM;
+    e->touched = touched;
     if (reserve_place(l, &e->by_subject, e->subject_count))
         return ERR_NOMEM;
     *i = e->subject_count++;
@@ -225,7 +232,10 @@ static int reserve_undo(struct ledger *l)
 
 static void touch(struct ledger *l, uint32_t subject)
 {
-    struct subject_entry *s = l->entities->subjects + subject;
+    struct entities *e = l->entities;
+    struct subject_entry *s = e->subjects + subject;
+    if (s->touched != l->batch)
+        e->touched[e->touched_count++] = subject;
     s->touched = l->batch;
     s->changes = INT32_MIN;
 }
@@ -340,6 +350,14 @@ static uint32_t school_of(const struct entities *e, const struct entity *x)
     return x->winner && x->kind->moves_allocations ? e->subjects[x->winner->subject].subject.school_id : 0;
 }
 
+/* The subject of an entity that speaks for itself. */
+static struct subject own_subject(const struct entity *x)
+{
+    struct subject s = {.kind = x->kind->subject};
+    strcpy(s.id, x->key);
+    return s;
+}
+
 int entities_apply(struct ledger *l, uint32_t stream, const struct event_batch *batch,
                    const struct event *event, uint32_t schools[2])
 {
@@ -361,7 +379,19 @@ int entities_apply(struct ledger *l, uint32_t stream, const struct event_batch *
     if (!record)
         return ERR_NOMEM;
     schools[0] = school_of(e, e->entities + entity);
+    struct subject own = own_subject(e->entities + entity);
+    if (kind->makes_incidents)
+        incidents_drop(l, &own);
     struct record *old = exchange(l, entity, stream, record);
+    if (kind->makes_incidents) {
+        err = incidents_reserve(l, &own);
+        if (err) {
+            free(exchange(l, entity, stream, old));
+            incidents_add(l, &own);
+            return err;
+        }
+        incidents_add(l, &own);
+    }
     schools[1] = school_of(e, e->entities + entity);
     l->bytes += record_bytes(kind);
     if (l->in_batch) {
@@ -389,9 +419,20 @@ void entities_rollback(struct ledger *l)
     struct entities *e = l->entities;
     while (e->undo_count > 0) {
         const struct entity_undo *u = e->undo + --e->undo_count;
-        l->bytes -= record_bytes(e->entities[u->entity].kind);
+        const struct entity *x = e->entities + u->entity;
+        struct subject own = own_subject(x);
+        l->bytes -= record_bytes(x->kind);
+        if (x->kind->makes_incidents)
+            incidents_drop(l, &own);
         free(exchange(l, u->entity, u->stream, u->old));
+        if (x->kind->makes_incidents)
+            incidents_add(l, &own);
     }
+}
+
+void entities_forget_touched(struct ledger *l)
+{
+    l->entities->touched_count = 0;
 }
 
 void entities_forget_deadlines(struct ledger *l)
@@ -418,7 +459,7 @@ bool entity_next(struct entity_walk *walk, struct entity_view *out)
     return true;
 }
 
-enum listed { LIST_ALL, LIST_TOUCHED, LIST_DUE };
+enum listed { LIST_ALL, LIST_DUE };
 
 static int list_subjects(const struct ledger *l, enum listed what, int32_t to, struct subject **out,
                          size_t *count)
@@ -430,8 +471,7 @@ static int list_subjects(const struct ledger *l, enum listed what, int32_t to, s
         return ERR_NOMEM;
     for (uint32_t i = 0; i < e->subject_count; i++) {
         const struct subject_entry *s = e->subjects + i;
-        if (what == LIST_ALL || (what == LIST_TOUCHED && s->touched == l->batch) ||
-            (what == LIST_DUE && s->changes <= to))
+        if (what == LIST_ALL || s->changes <= to)
             (*out)[(*count)++] = s->subject;
     }
     qsort(*out, *count, sizeof **out, subject_compare);
@@ -440,7 +480,15 @@ static int list_subjects(const struct ledger *l, enum listed what, int32_t to, s
 
 int entities_touched(const struct ledger *l, struct subject **out, size_t *count)
 {
-    return list_subjects(l, LIST_TOUCHED, 0, out, count);
+    const struct entities *e = l->entities;
+    *count = e->touched_count;
+    *out = malloc((*count + 1) * sizeof **out);
+    if (!*out)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < *count; i++)
+        (*out)[i] = e->subjects[e->touched[i]].subject;
+    qsort(*out, *count, sizeof **out, subject_compare);
+    return 0;
 }
 
 int entities_all(const struct ledger *l, struct subject **out, size_t *count)

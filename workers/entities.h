@@ -8,11 +8,12 @@
 
 #include "workers/ledger.h"
 
-enum subject_kind { SUBJECT_SCHOOL, SUBJECT_PUPIL, SUBJECT_MELDING, SUBJECT_KIND_COUNT };
+enum subject_kind { SUBJECT_SCHOOL, SUBJECT_PUPIL, SUBJECT_MELDING, SUBJECT_REQUEST, SUBJECT_KIND_COUNT };
 struct subject {
     enum subject_kind kind;
-    uint32_t school_id;         /* SUBJECT_SCHOOL */
-    char id[ALERT_SUBJECT_MAX]; /* SUBJECT_PUPIL: 32 hex digits; SUBJECT_MELDING: its key; else "" */
+    uint32_t school_id; /* SUBJECT_SCHOOL */
+    char id
+        [ALERT_SUBJECT_MAX]; /* SUBJECT_PUPIL: 32 hex digits; SUBJECT_MELDING, SUBJECT_REQUEST: its key; else "" */
 };
 int subject_compare(const void *a, const void *b); /* total order, for qsort() */
 void pupil_format(const uint8_t pupil[16], char out[33]);
@@ -22,6 +23,7 @@ struct entity_kind { /* a row for every log that is kept */
     enum subject_kind subject;
     int subject_column;     /* COLUMN_SCHOOL_ID, COLUMN_PUPIL, or 0 = the key itself */
     bool moves_allocations; /* a change may move the allocations of the school it speaks of */
+    bool makes_incidents;   /* counted at a school by ledger_incidents.c; its subject is its own key */
 };
 struct entity_view { /* an upsert that stands; texts but the key are not kept */
     enum log_table_no table;

@@ -155,6 +155,16 @@ int ledger_set_rules(struct ledger *l, const struct rules_set *set)
     return err;
 }
 
+void ledger_set_fixed(struct ledger *l, const struct fixed *fixed)
+{
+    l->fixed = fixed;
+}
+
+const struct fixed *ledger_fixed(const struct ledger *l)
+{
+    return l->fixed;
+}
+
 const struct rules_set *ledger_rules(const struct ledger *l)
 {
     return l->rules;
@@ -202,6 +212,7 @@ static void forget_touched(struct ledger *l)
 {
     l->batch++;
     l->touched_count = 0;
+    entities_forget_touched(l);
 }
 
 void ledger_begin(struct ledger *l)

@@ -2,7 +2,7 @@
  *
  * links: workers/ledger.o workers/ledger_pupils.o workers/ledger_schools.o workers/ledger_history.o
  * links: workers/allocation.o workers/event_batch.o workers/event_table.o workers/exact.o
- * links: workers/entities.o workers/derive.o workers/evaluation.o workers/huisonderwijs.o workers/melding.o
+ * links: workers/entities.o workers/ledger_incidents.o workers/derive.o workers/evaluation.o workers/huisonderwijs.o workers/melding.o
  * links: workers/alert.o workers/alert_subject.o daemon/err.o
  *
  * The ledger against a model that keeps every last event in plain arrays and counts from scratch, and the

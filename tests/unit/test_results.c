@@ -3,7 +3,7 @@
  * links: workers/results.o workers/ledger.o workers/ledger_pupils.o workers/ledger_schools.o
  * links: workers/ledger_history.o workers/allocation.o workers/alert.o workers/event_batch.o
  * links: workers/event_table.o workers/exact.o workers/rules.o workers/rules_table.o daemon/err.o
- * links: workers/entities.o workers/derive.o workers/evaluation.o workers/huisonderwijs.o workers/melding.o
+ * links: workers/entities.o workers/ledger_incidents.o workers/derive.o workers/evaluation.o workers/huisonderwijs.o workers/melding.o
  * links: workers/alert_subject.o
  *
  * Results against a table of rows kept by hand: after every batch the rows that were sent, laid over those
