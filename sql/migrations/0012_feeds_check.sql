@@ -2,6 +2,22 @@
 -- in the allocations, and the alerts that must fire on clock.today. From the logs and the stored rules, sharing no code with
 -- the daemon and no view with the readers. Section numbers are those of the regulation; (design 8) names the alerts.
 
+-- Where every event stands, of all logs.
+CREATE VIEW teldag_check.event_position AS
+SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.school_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.entitlement_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.registration_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.inspection_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.opschorting_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.verklaring_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.controle_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.poah_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.beslissing_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.vlp_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.toah_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.melding_log l
+UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.beantwoord_log l;
+
 -- A parameter of a school year of use as a whole number: of its own file, else of the nearest earlier one, before the first of
 -- the first.
 CREATE VIEW teldag_check.law AS

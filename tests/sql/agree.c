@@ -12,9 +12,10 @@ static int compute(struct db *db, struct ledger *ledger, struct results *results
 {
     struct store_shard shard = {.shard = 0, .shards = 1};
     struct ledger_key *keys = NULL;
+    struct subject *subjects = NULL;
     struct changes changes;
     uint64_t events;
-    size_t count;
+    size_t count, subject_count;
     int err = store_load_shard(db, &shard);
 
     changes_init(&changes);
@@ -29,6 +30,10 @@ static int compute(struct db *db, struct ledger *ledger, struct results *results
     count = ledger_all(ledger, &keys);
     err = keys ? results_diff(results, ledger, keys, count, &changes) : ERR_NOMEM;
     if (!err)
+        err = results_subjects(results, ledger, &subjects, &subject_count);
+    if (!err)
+        err = results_diff_subjects(results, ledger, shard.today, subjects, subject_count, &changes);
+    if (!err)
         err = db_begin(db);
     if (!err)
         err = store_fence(db, &shard, changes.alert_count, 1);
@@ -38,6 +43,7 @@ static int compute(struct db *db, struct ledger *ledger, struct results *results
         err = db_commit(db);
 out:
     free(keys);
+    free(subjects);
     changes_fini(&changes);
     return err;
 }

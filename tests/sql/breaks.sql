@@ -134,3 +134,23 @@ UPDATE teldag_data.shard_progress SET rules_hash = '';
 INSERT INTO teldag_data.rules_set (hash, near_pupils, near_hours) VALUES ('b', 3, 1);
 INSERT INTO teldag_data.rule VALUES ('b', 2024, 'teldag', '2024-02-01', '', true);
 INSERT INTO teldag_data.shard_progress (shard, shards, rules_hash) VALUES (1, 2, 'b');
+-- check: 30_allocation
+UPDATE teldag_data.allocation_state SET sanction_factor = 1, granted = hours WHERE school_id = 3;
+-- check: 30_allocation
+UPDATE teldag_data.inspection_log SET gok = 'positief' WHERE report_id = 'r2';
+-- check: 40_alerts
+UPDATE teldag_data.alert_state SET severity = 'warning' WHERE kind = 'evaluation.second_negative';
+-- check: 40_alerts
+UPDATE teldag_data.shard_progress SET today = '2025-03-02';
+-- check: 40_alerts
+DELETE FROM teldag_data.opschorting_log WHERE report_id = 'r3';
+-- check: 40_alerts
+UPDATE teldag_data.controle_log SET verdict = 'voldoende' WHERE controle_id = 'c2';
+-- check: 40_alerts
+DELETE FROM teldag_data.beantwoord_log WHERE melding_id = 'm2';
+-- check: 45_sanctions
+UPDATE teldag_data.allocation_state SET granted = hours WHERE sanction_factor = 0.5;
+-- check: 45_sanctions
+CREATE OR REPLACE VIEW teldag.sanction AS SELECT ''::text COLLATE "C" AS school_id, ''::text AS first_year, NULL::text AS last_year WHERE false;
+-- check: 45_sanctions
+CREATE OR REPLACE VIEW teldag.evaluation AS SELECT '3'::text COLLATE "C" AS school_id, 1::numeric AS negatives, NULL::date AS followup_due;

@@ -18,6 +18,12 @@ INSERT INTO teldag_data.local_log (shard, seq, act, body) VALUES (0, 1, 'rules',
     (0, 2, 'accept', '{"stream": "registration.1", "mode": "continue", "from_epoch": 1, "from_seq": 3, "epoch": 1, "seq": 10}');
 -- a new journal, nothing of it received yet; and one begun
 SELECT t.epoch('registration.1', 20, false), t.epoch('school.0', 20, true), t.school(2, 'so');
+-- reports, controls and meldingen: a sanction on school 3, everything else that an alert rests on
+SELECT f.inspection('r1', 3, 2023, '2023-10-02', gok => 'negatief'), f.inspection('r2', 3, 2024, '2024-10-01', gok => 'negatief', due => '2025-05-01'),
+       f.inspection('r3', 4, 2024, '2024-10-08', advice => 'ongunstig_met_opschorting'), f.opschorting('r3', 4, '2024-10-20'),
+       f.controle('c1', 1, 2023, '2024-03-01', 1, 'voldoende'), f.controle('c2', 1, 2024, '2024-11-04', 1, 'onvoldoende'),
+       f.controle('c3', 1, 2024, '2024-12-02', 2, 'geweigerd'), f.melding('m1', 4, '2024-10-01', ARRAY['leerrecht']),
+       f.melding('m2', 4, '2024-10-01', ARRAY['veiligheid']), f.beantwoord('m2', '2024-10-20');
 SELECT t.settle();
 -- an operational alert fired and resolved; the fraction looks like a national number with a right check number
 INSERT INTO teldag_data.alert_log
