@@ -178,11 +178,12 @@ WHERE l.nth_from_last = 1;
 -- (1) the second negative in a row; (2) from the school year after its own; (3) up to and including that of the next positive;
 -- (4) a positive that comes no later than the year of the second negative leaves no span.
 CREATE VIEW teldag_data.sanction_span AS
-SELECT n.school_id, n.school_year + 1 AS first_year, p.school_year::int AS last_year
-FROM (SELECT v.school_id, v.school_year, v.streak, row_number() OVER (PARTITION BY v.school_id, v.streak ORDER BY v.date, v.report_id) AS nth
-      FROM teldag_data.verdict v WHERE v.gok = 'negatief') n
-LEFT JOIN teldag_data.verdict p ON p.school_id = n.school_id AND p.gok = 'positief' AND p.streak = n.streak + 1
-WHERE n.nth = 2 AND (p.school_year IS NULL OR p.school_year > n.school_year);
+SELECT r.school_id, r.second_year + 1 AS first_year, r.positive_year AS last_year
+FROM (SELECT v.school_id, (array_agg(v.school_year::int ORDER BY v.date, v.report_id) FILTER (WHERE v.gok = 'negatief'))[2] AS second_year,
+             max(v.school_year::int) FILTER (WHERE v.gok = 'positief') AS positive_year
+      FROM teldag_data.verdict v
+      GROUP BY v.school_id, v.streak - (v.gok = 'positief')::int) r -- negatives in a row and the positive that ends them
+WHERE r.second_year IS NOT NULL AND (r.positive_year IS NULL OR r.positive_year > r.second_year);
 
 CREATE VIEW teldag.sanction AS
 SELECT s.school_id::text COLLATE "C" AS school_id, teldag_data.year_name(s.first_year) AS first_year,
@@ -206,17 +207,15 @@ GROUP BY 1, 2, 3, 4;
 
 -- A visit after ongunstig: the last advice of a doorlichting of an earlier day was ongunstig.
 CREATE VIEW teldag.stats_bezoek AS
-SELECT teldag_data.year_name(i.school_year) AS school_year, coalesce(s.level, '') AS level, count(*)::numeric AS bezoeken,
-       count(*) FILTER (WHERE d.advice IN ('ongunstig_met_opschorting', 'ongunstig_zonder_opschorting'))::numeric AS after_ongunstig
-FROM teldag_data.inspection_last i
-LEFT JOIN teldag.school s ON s.school_id = i.school_id::text COLLATE "C"
-LEFT JOIN (SELECT v.report_id,
-                  (array_agg(e.advice ORDER BY e.date DESC, e.report_id DESC))[1] AS advice
-           FROM teldag_data.inspection_last v
-           JOIN teldag_data.inspection_last e ON e.school_id = v.school_id AND e.date < v.date
-           WHERE v.kind = 'tussentijds_bezoek' AND e.kind = 'doorlichting' AND e.advice IS NOT NULL
-           GROUP BY v.report_id) d USING (report_id)
-WHERE i.kind = 'tussentijds_bezoek'
+SELECT teldag_data.year_name(v.school_year) AS school_year, coalesce(s.level, '') AS level, count(*)::numeric AS bezoeken,
+       count(*) FILTER (WHERE v.advice_before IN ('ongunstig_met_opschorting', 'ongunstig_zonder_opschorting'))::numeric AS after_ongunstig
+FROM (SELECT i.kind, i.school_id, i.school_year,
+             (max(CASE WHEN i.kind = 'doorlichting' AND i.advice IS NOT NULL
+                       THEN ARRAY[to_char(i.date, 'YYYYMMDD') COLLATE "C", i.report_id, i.advice] END)
+              OVER (PARTITION BY i.school_id ORDER BY i.date RANGE BETWEEN UNBOUNDED PRECEDING AND '1 day' PRECEDING))[3] AS advice_before
+      FROM teldag_data.inspection_last i) v
+LEFT JOIN teldag.school s ON s.school_id = v.school_id::text COLLATE "C"
+WHERE v.kind = 'tussentijds_bezoek'
 GROUP BY 1, 2;
 
 CREATE VIEW teldag.stats_gok AS

@@ -7,6 +7,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
+export TELDAG_TOP=$top # for cases that read published data
 # shellcheck source=tests/system/cluster.sh
 . "$top/tests/system/cluster.sh"
 CLUSTER_FSYNC=${CLUSTER_FSYNC:-off} # nothing here outlives a crash
@@ -14,7 +15,7 @@ trap cluster_stop EXIT
 trap 'exit 1' INT TERM HUP
 cluster_start pattern
 cluster_migrate pattern
-cluster_psql -f "$here/fixture.sql"
+cluster_psql -f "$here/fixture.sql" -f "$here/fixture_feeds.sql"
 
 passed=0
 failed=0
