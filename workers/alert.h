@@ -7,6 +7,7 @@
 
 #include "workers/allocation.h"
 #include "workers/evaluation.h"
+#include "workers/fixed.h"
 #include "workers/huisonderwijs.h"
 
 enum alert_kind {
@@ -22,6 +23,7 @@ enum alert_kind {
     ALERT_HUISONDERWIJS_CONTROL_DUE,
     ALERT_HUISONDERWIJS_SECOND_INSUFFICIENT,
     ALERT_MELDING_ANSWER_OVERDUE,
+    ALERT_RISK_HIGH,
     ALERT_STREAM_GAP,
     ALERT_STREAM_STALE,
     ALERT_DEAD_LETTER,
@@ -118,6 +120,16 @@ void alert_control_due(const char *pupil_hex, const struct controle *controle, s
 void alert_second_insufficient(const char *pupil_hex, const struct controle *controle, struct alert *out);
 void alert_answer_overdue(const struct alert_school *school, const char *melding_id, int32_t received_on,
                           int32_t deadline, struct alert *out);
+
+/* ---- of risk indicators (alert_risk.c). subject = the indicator. ---- */
+struct alert_risk {
+    const struct alert_school *school;
+    const struct risk_reference *reference; /* of the school's level */
+    const struct risk *risk;
+    int32_t observed;
+    int64_t halves;
+};
+void alert_risk_high(const struct alert_risk *risk, struct alert *out);
 
 /* Turns a firing alert into its resolution (state, summary; detail keeps the numbers given). */
 void alert_resolve(struct alert *alert);

@@ -31,9 +31,9 @@ struct standing { /* rows of one school and year; the year of use for allocation
                    */
     uint32_t school_id, first_alert;
     int16_t year;
-    uint8_t counts, allocations; /* bit per group and place: the row stands */
+    uint8_t counts, allocations, risks; /* bit per group, place, indicator: the row stands */
     bool has_closed;
-    uint64_t closed, count[GROUP_COUNT], allocation[PLACES_MAX];
+    uint64_t closed, count[GROUP_COUNT], allocation[PLACES_MAX], risk[RISK_INDICATOR_COUNT];
 };
 
 struct firing {
@@ -97,6 +97,7 @@ void changes_fini(struct changes *c)
     free(c->counts);
     free(c->closed);
     free(c->allocations);
+    free(c->risks);
     free(c->alerts);
     memset(c, 0, sizeof *c);
 }
@@ -252,6 +253,14 @@ static uint64_t digest_allocation(const struct allocation *a)
     return digest_optional(a->has_margin_hours, a->margin_hours, h);
 }
 
+/* Bit for bit: the database keeps a double as it is. */
+static uint64_t digest_risk(int32_t observed, int64_t halves, const struct risk *risk)
+{
+    uint64_t p;
+    memcpy(&p, &risk->probability, sizeof p);
+    return mix(mix(mix((uint32_t)observed, (uint64_t)halves), p), (uint64_t)risk->band);
+}
+
 static int place_of(enum staffing staffing, enum group group)
 {
     for (int i = 0; i < PLACES_MAX; i++)
@@ -295,6 +304,18 @@ int results_load_allocation(struct results *r, const struct allocation *row)
         return ERR_NOMEM;
     r->standing[i].allocations |= (uint8_t)(1u << place);
     r->standing[i].allocation[place] = digest_allocation(row);
+    return 0;
+}
+
+int results_load_risk(struct results *r, const struct risk_row *row)
+{
+    uint32_t i;
+    if ((unsigned)row->indicator >= RISK_INDICATOR_COUNT)
+        return ERR_INVALID;
+    if (reserve_standing(r, row->school_id, row->year, &i))
+        return ERR_NOMEM;
+    r->standing[i].risks |= (uint8_t)(1u << row->indicator);
+    r->standing[i].risk[row->indicator] = digest_risk(row->observed, row->halves, &row->risk);
     return 0;
 }
 
@@ -511,6 +532,60 @@ static void take_double(void *context, const struct alert_double *found)
     take_implied(d);
 }
 
+static void push_risk(struct diff *d, const struct risk_row *row)
+{
+    struct changes *out = d->out;
+    struct risk_row *grown = grow(out->risks, out->risk_count, &out->risk_room, sizeof *grown);
+    if (!grown) {
+        d->err = ERR_NOMEM;
+        return;
+    }
+    out->risks = grown;
+    out->risks[out->risk_count++] = *row;
+}
+
+/* One indicator of a school and count year (design 9): the row that stands against what counts, events and reference
+ * say now, and its alert. A school without events has no row: its probability is 1. */
+static void diff_risk(struct diff *d, const struct ledger_school *school, struct risk_row *row)
+{
+    const struct risk_reference *reference =
+        school->known ? fixed_reference(ledger_fixed(d->l), row->year, school->level, row->indicator) : NULL;
+    risk_judge(row->observed, reference != NULL, reference ? reference->rate : exact_from_int(0), row->halves,
+               &row->risk);
+    uint32_t i = find_standing(d->r, row->school_id, row->year);
+    const struct standing *s = d->r->standing + i;
+    bool stands = s->risks >> row->indicator & 1;
+    row->gone = !row->risk.judged || row->observed == 0;
+    if (row->gone ? stands
+                  : !stands || s->risk[row->indicator] != digest_risk(row->observed, row->halves, &row->risk))
+        push_risk(d, row);
+    if (row->gone || row->risk.band != RISK_VERY_HIGH)
+        return;
+    struct alert_school who = {school->school_id, school->name, ledger_rules(d->l), INT32_MIN};
+    struct alert_risk facts = {&who, reference, &row->risk, row->observed, row->halves};
+    alert_risk_high(&facts, &d->alert);
+    take_implied(d);
+}
+
+static void diff_risks(struct diff *d, uint32_t school_id, int year)
+{
+    int32_t observed[RISK_INDICATOR_COUNT];
+    struct ledger_school school = ledger_school(d->l, school_id);
+    int64_t halves = ledger_halves(d->l, school_id, year);
+    uint32_t i;
+    ledger_incidents(d->l, school_id, year, observed);
+    if (!d->err)
+        d->err = reserve_standing(d->r, school_id, year, &i);
+    for (int k = 0; k < RISK_INDICATOR_COUNT && !d->err; k++) {
+        struct risk_row row = {.school_id = school_id,
+                               .year = year,
+                               .indicator = (enum risk_indicator)k,
+                               .observed = observed[k],
+                               .halves = halves};
+        diff_risk(d, &school, &row);
+    }
+}
+
 static void diff_count_year(struct diff *d, uint32_t school_id, int year)
 {
     struct ledger_closed closed = ledger_closed(d->l, school_id, year);
@@ -523,6 +598,7 @@ static void diff_count_year(struct diff *d, uint32_t school_id, int year)
         take_implied(d);
     }
     ledger_doubles(d->l, school_id, year, take_double, d);
+    diff_risks(d, school_id, year);
     resolve_unseen(d, school_id, year, SCOPE_COUNT_YEAR);
 }
 
@@ -789,8 +865,20 @@ static void fold_allocation(struct results *r, const struct allocation_row *row)
     s->allocation[place] = digest_allocation(&row->a);
 }
 
+static void fold_risk(struct results *r, const struct risk_row *row)
+{
+    struct standing *s = must_find(r, row->school_id, row->year);
+    s->risks &= (uint8_t) ~(1u << row->indicator);
+    if (row->gone)
+        return;
+    s->risks |= (uint8_t)(1u << row->indicator);
+    s->risk[row->indicator] = digest_risk(row->observed, row->halves, &row->risk);
+}
+
 void results_fold(struct results *r, const struct changes *c)
 {
+    for (size_t i = 0; i < c->risk_count; i++)
+        fold_risk(r, c->risks + i);
     for (size_t i = 0; i < c->count_count; i++)
         fold_count(r, c->counts + i);
     for (size_t i = 0; i < c->closed_count; i++) {

@@ -29,6 +29,15 @@ struct allocation_row {
     struct allocation a;
     bool gone;
 };
+struct risk_row { /* teldag_data.risk_state: of schools with an event, in years with a reference */
+    uint32_t school_id;
+    int year; /* count year */
+    enum risk_indicator indicator;
+    int32_t observed;
+    int64_t halves;
+    struct risk risk;
+    bool gone;
+};
 struct changes {
     struct count_row *counts;
     size_t count_count;
@@ -36,10 +45,12 @@ struct changes {
     size_t closed_count;
     struct allocation_row *allocations;
     size_t allocation_count;
+    struct risk_row *risks;
+    size_t risk_count;
     struct alert *alerts; /* in the order of their sequence numbers */
     size_t alert_count;
     /* private */
-    size_t count_room, closed_room, allocation_room, alert_room;
+    size_t count_room, closed_room, allocation_room, alert_room, risk_room;
     char rules[40]; /* hash of the rules set the rows rest on */
 };
 
@@ -52,6 +63,7 @@ void changes_fini(struct changes *c);
 int results_load_count(struct results *r, const struct count_row *row) MUST_CHECK;
 int results_load_closed(struct results *r, const struct closed_row *row) MUST_CHECK;
 int results_load_allocation(struct results *r, const struct allocation *row) MUST_CHECK;
+int results_load_risk(struct results *r, const struct risk_row *row) MUST_CHECK; /* without risk.expected */
 int results_load_alert(struct results *r, const struct alert_key *key,
                        enum severity severity) MUST_CHECK; /* firing */
 

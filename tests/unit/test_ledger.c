@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * links: workers/ledger.o workers/ledger_pupils.o workers/ledger_schools.o workers/ledger_history.o
+ * links: workers/fixed.o workers/risk.o workers/budget.o
  * links: workers/allocation.o workers/event_batch.o workers/event_table.o workers/exact.o
  * links: workers/entities.o workers/ledger_incidents.o workers/derive.o workers/evaluation.o workers/huisonderwijs.o workers/melding.o
- * links: workers/alert.o workers/alert_subject.o daemon/err.o
+ * links: workers/alert.o workers/alert_subject.o workers/alert_risk.o daemon/err.o
  *
  * The ledger against a model that keeps every last event in plain arrays and counts from scratch, and the
  * properties the ledger promises: undo is exact, order between streams and schools does not matter, withdraw
