@@ -32,6 +32,9 @@ struct explanation {
     struct group_cells cells[GROUP_COUNT];
     struct known known[16];
     int known_count;
+    struct inspection_report verdicts[EXPLAIN_VERDICTS_MAX];
+    char report_ids[EXPLAIN_VERDICTS_MAX][72];
+    size_t verdict_count;
 };
 
 static int word_of(const char *const *words, const char *text)
@@ -101,7 +104,8 @@ static void read_history(struct explanation *x)
     r = db_query(
         x->db,
         "WITH RECURSIVE line(school_id, depth) AS ("
-        "  SELECT $1::text COLLATE \"C\", 0 UNION SELECT s.school_id, l.depth + 1 FROM line l JOIN teldag.school s ON "
+        "  SELECT $1::text COLLATE \"C\", 0 UNION SELECT s.school_id, l.depth + 1 FROM line l JOIN "
+        "teldag.school s ON "
         "s.successor_id = l.school_id"
         "  WHERE l.depth < 10 AND s.school_id <> $1::text"
         "), history AS ("
@@ -123,6 +127,33 @@ static void read_history(struct explanation *x)
                            (enum group)word_of(group_names, db_text(r, i, 1)),
                            (enum status)word_of(status_names, db_text(r, i, 2)),
                            strcmp(db_text(r, i, 3), "t") == 0, (uint32_t)db_int(r, i, 4)};
+    db_result_free(&r);
+}
+
+/* The last reports with a verdict on the use of GOK means, in order. */
+static void read_verdicts(struct explanation *x)
+{
+    struct db_result *r =
+        db_query(x->db,
+                 "SELECT * FROM (SELECT report_id, date - DATE '1970-01-01' AS day, left(school_year, 4), gok"
+                 " FROM teldag.inspection WHERE school_id = $1 AND gok IN ('positief', 'negatief')"
+                 " ORDER BY day DESC, report_id COLLATE \"C\" DESC LIMIT 64) v"
+                 " ORDER BY day, report_id COLLATE \"C\"",
+                 1, &x->id);
+
+    for (int i = 0; i < db_rows(r) && x->verdict_count < EXPLAIN_VERDICTS_MAX; i++) {
+        char *id = x->report_ids[x->verdict_count];
+
+        snprintf(id, sizeof(x->report_ids[0]), "%s", db_text(r, i, 0));
+        x->verdicts[x->verdict_count++] = (struct inspection_report){
+            .report_id = id,
+            .date = (int32_t)db_int(r, i, 1),
+            .year = (int)db_int(r, i, 2),
+            .advice = -1,
+            .gok = strcmp(db_text(r, i, 3), "negatief") == 0 ? GOK_NEGATIEF : GOK_POSITIEF,
+            .followup_due = EVALUATION_NO_DATE,
+        };
+    }
     db_result_free(&r);
 }
 
@@ -165,7 +196,8 @@ static bool agrees(struct explanation *x, const struct allocation *a, int *sanct
 
 static void print_row(struct explanation *x, const struct allocation *row, bool first)
 {
-    struct explain_input in = {x->rules, row, x->cells, &x->school, x->name, x->closed};
+    struct explain_input in = {x->rules, row,       x->cells,    &x->school,
+                               x->name,  x->closed, x->verdicts, x->verdict_count};
     char *text = x->ctl->json ? explain_json(&in) : explain_text(&in);
     int sanction;
     bool same = agrees(x, row, &sanction);
@@ -191,6 +223,7 @@ static int explain(struct explanation *x)
     read_school(x);
     read_counts(x);
     read_history(x);
+    read_verdicts(x);
     if (db_error(x->db))
         return ctl_database_error(x->db);
     year_format(x->year, year);

@@ -5,7 +5,7 @@
  * tampered with does.
  *
  * links: workers/exact.o workers/rules.o workers/rules_table.o workers/allocation.o workers/event_table.o
- * links: workers/alert.o workers/explain.o
+ * links: workers/alert.o workers/explain.o workers/evaluation.o
  */
 #include <setjmp.h>
 #include <stdarg.h>
