@@ -539,6 +539,34 @@ static int load_alerts(struct db *db, struct results *results)
     return err ? err : db_error(db);
 }
 
+static int load_risks(struct db *db, struct results *results)
+{
+    struct db_result *r = db_query(db,
+                                   "SELECT school_year, school_id, indicator, observed, pupils, probability, "
+                                   "band FROM teldag_data.risk_state",
+                                   0, NULL);
+    int err = 0;
+
+    for (int i = 0; i < db_rows(r) && !err; i++) {
+        int indicator = find_word(risk_indicator_names, db_text(r, i, 2)),
+            band = find_word(risk_band_names, db_text(r, i, 6));
+        struct risk_row row = {.year = (int)db_int(r, i, 0),
+                               .school_id = (uint32_t)db_int(r, i, 1),
+                               .observed = (int32_t)db_int(r, i, 3),
+                               .halves = db_int(r, i, 4),
+                               .risk = {.judged = true, .probability = strtod(db_text(r, i, 5), NULL)}};
+
+        if (indicator < 0 || band < 0)
+            err = ERR_INVALID;
+        row.indicator = (enum risk_indicator)indicator;
+        row.risk.band = (enum risk_band)band;
+        if (!err)
+            err = results_load_risk(results, &row);
+    }
+    db_result_free(&r);
+    return err ? err : db_error(db);
+}
+
 int store_load_results(struct db *db, struct results *results)
 {
     int err = load_counts(db, results);
@@ -548,7 +576,73 @@ int store_load_results(struct db *db, struct results *results)
     if (!err)
         err = load_allocations(db, results);
     if (!err)
+        err = load_risks(db, results);
+    if (!err)
         err = load_alerts(db, results);
+    return err;
+}
+
+/* ---- what is fixed ---- */
+
+static bool read_budget(const struct db_result *r, int i, struct budget_value *out)
+{
+    int level = find_word(level_names, db_text(r, i, 1)), indicator = -1;
+
+    for (int k = 0; k < IND_COUNT; k++)
+        if (strcmp(indicator_names[k], db_text(r, i, 2)) == 0)
+            indicator = k;
+    *out = (struct budget_value){.year = (int)db_int(r, i, 0),
+                                 .level = (enum level)level,
+                                 .indicator = (enum indicator)indicator,
+                                 .halves = db_int(r, i, 3),
+                                 .envelope_cents = db_int(r, i, 4),
+                                 .split = exact_of(r, i, 5)};
+    return level >= 0 && indicator >= 0;
+}
+
+static bool read_reference(const struct db_result *r, int i, struct risk_reference *out)
+{
+    int level = find_word(level_names, db_text(r, i, 1)),
+        indicator = find_word(risk_indicator_names, db_text(r, i, 2));
+
+    *out = (struct risk_reference){.year = (int)db_int(r, i, 0),
+                                   .level = (enum level)level,
+                                   .indicator = (enum risk_indicator)indicator,
+                                   .events = db_int(r, i, 3),
+                                   .halves = db_int(r, i, 4),
+                                   .rate = exact_of(r, i, 5)};
+    return level >= 0 && indicator >= 0;
+}
+
+int store_load_fixed(struct db *db, struct fixed **out)
+{
+    struct db_result *budget = db_query(
+        db,
+        "SELECT school_year, level, indicator, pupils, envelope_cents, split FROM teldag_data.budget_value",
+        0, NULL);
+    struct db_result *references = db_query(
+        db, "SELECT school_year, level, indicator, events, pupils, rate FROM teldag_data.risk_reference", 0,
+        NULL);
+    struct fixed *f = calloc(1, sizeof(*f));
+    int err = db_error(db);
+
+    if (f) {
+        f->budget = calloc((size_t)db_rows(budget) + 1, sizeof(*f->budget));
+        f->references = calloc((size_t)db_rows(references) + 1, sizeof(*f->references));
+    }
+    if (!err && (!f || !f->budget || !f->references))
+        err = ERR_NOMEM;
+    for (int i = 0; i < db_rows(budget) && !err; i++)
+        if (!read_budget(budget, i, &f->budget[f->budget_count++]))
+            err = ERR_INVALID;
+    for (int i = 0; i < db_rows(references) && !err; i++)
+        if (!read_reference(references, i, &f->references[f->reference_count++]))
+            err = ERR_INVALID;
+    db_result_free(&budget);
+    db_result_free(&references);
+    if (err)
+        fixed_free(&f);
+    *out = f;
     return err;
 }
 

@@ -64,7 +64,7 @@ static int mend_differences(struct writer *w)
     if (!err)
         err = results_diff_subjects(w->results, w->ledger, w->shard.today, subjects, subject_count, &c);
     free(subjects);
-    rows = c.count_count + c.closed_count + c.allocation_count + c.alert_count;
+    rows = c.count_count + c.closed_count + c.allocation_count + c.risk_count + c.alert_count;
     free(keys);
     changes_fini(&c);
     if (err || !rows)
@@ -409,6 +409,9 @@ int writer_do_request(struct writer *w, struct writer_request *q)
     case ACT_DEAD_RETRY:
     case ACT_DEAD_DROP:
         return do_dead_letters(w, q);
+    case ACT_FIX_BUDGET:
+    case ACT_FIX_REFERENCE:
+        return writer_fix(w, q);
     }
     return ERR_INVALID;
 }

@@ -289,6 +289,8 @@ static int write_act(struct writer *w, const struct writer_tx *tx)
         err = store_rules(w->db, &w->shard, tx->rules);
     if (!err && tx->today != INT32_MIN)
         err = store_clock(w->db, &w->shard, tx->today);
+    if (!err && tx->fixed)
+        err = store_fixed(w->db, tx->fixed_budget, tx->fixed_year, tx->body);
     if (!err)
         err = write_flags(w, tx);
     if (!err && tx->act)
@@ -419,6 +421,11 @@ void writer_settle(struct writer *w)
         for (size_t i = 0; i < w->stream_count; i++)
             w->streams[i].dead_today = 0;
     }
+    if (tx->fixed) {
+        fixed_free(&w->fixed);
+        w->fixed = w->fixed_wanted;
+        w->fixed_wanted = NULL;
+    }
     if (tx->rules) {
         w->in_force = tx->rules;
         snprintf(w->shard.rules_hash, sizeof(w->shard.rules_hash), "%s", rules_hash(tx->rules));
@@ -433,8 +440,10 @@ void writer_settle(struct writer *w)
 
 void writer_abandon(struct writer *w)
 {
-    if (w->ledger_valid)
+    if (w->ledger_valid) {
         ledger_rollback(w->ledger);
+        ledger_set_fixed(w->ledger, w->fixed);
+    }
     if (w->open.tx.rules)
         w->ledger_valid = false; /* recounted under rules that are not in force */
     close_open(w);
@@ -453,6 +462,8 @@ static int attempt(struct writer *w, const struct writer_tx *tx)
     err = apply_events(w, tx);
     if (!err && tx->rules)
         err = ledger_set_rules(w->ledger, tx->rules);
+    if (tx->fixed)
+        ledger_set_fixed(w->ledger, tx->fixed);
     if (!err && !tx->replay)
         err = compute_changes(w, tx, w->ledger);
     if (!err)

@@ -178,6 +178,8 @@ int writer_build_ledger(struct writer *w, struct ledger **out, uint64_t *events)
     if (!err)
         err = ledger_set_rules(ledger, w->in_force);
     if (!err)
+        ledger_set_fixed(ledger, w->fixed);
+    if (!err)
         err = store_replay(w->db, ledger, events);
     if (err)
         ledger_free(&ledger);
@@ -196,6 +198,9 @@ static int rebuild(struct writer *w)
     err = choose_rules(w);
     if (!err)
         err = db_run(w->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    fixed_free(&w->fixed);
+    if (!err)
+        err = store_load_fixed(w->db, &w->fixed);
     if (!err)
         err = writer_build_ledger(w, &w->ledger, &events);
     if (!err && !(w->results = results_new()))
