@@ -97,6 +97,9 @@ CREATE FUNCTION t.settle() RETURNS void LANGUAGE sql AS $$
     INSERT INTO teldag_data.allocation_state
     SELECT school_year, school_id, staffing, grp, pupils, gok_pupils, threshold, points, hours_exact, hours, minimum, status,
            sanction_factor, granted, margin_pupils, margin_hours, 'test' FROM teldag_check.allocation;
+    DELETE FROM teldag_data.risk_state;
+    INSERT INTO teldag_data.risk_state
+    SELECT school_year, school_id, indicator, observed, halves, probability, band FROM teldag_check.risk;
     INSERT INTO teldag_data.alert_log
     SELECT 0, row_number() OVER (ORDER BY kind, school_id, school_year, grp, subject), kind, severity, 'firing', school_id, school_year,
            grp, stream, subject, 'summary', '{}', '2025-01-01', '2025-01-01', NULL FROM teldag_check.alert;
