@@ -148,6 +148,32 @@ static void add_row(const struct rules_set *set, const struct allocation *row, s
     note_unverified(stake, rules_find(set, row->year, "rounding"));
 }
 
+/* Of the working budget (regulation 4), where its values of that year are fixed: an amount an indicator, each halved and
+ * rounded by itself. */
+static void add_budget(const struct ledger *l, uint32_t school_id, struct alert_stake *stake)
+{
+    struct ledger_school school = ledger_school(l, school_id);
+    const struct group_cells *cells = ledger_cells(l, school_id, stake->year - 1);
+    if (!cells || !school.known || school.closed_on <= school_year_start(stake->year))
+        return;
+    for (int i = 0; i < BUDGET_INDICATORS; i++) {
+        const struct budget_value *v =
+            fixed_budget(ledger_fixed(l), stake->year, school.level, budget_indicators[i]);
+        int64_t halves = 0, amount;
+        if (!v)
+            continue;
+        for (int g = 0; g < GROUP_COUNT; g++) {
+            struct group_counts counts;
+            group_count(cells + g, &counts);
+            halves +=
+                group_fits_level((enum group)g, school.level) ? counts.indicator[budget_indicators[i]] : 0;
+        }
+        amount = budget_amount(v, halves);
+        stake->has_cents = true;
+        stake->cents += amount - budget_granted(amount, 1);
+    }
+}
+
 /* What a sanction takes in school year `year`: each row halved and rounded by itself (regulation 3). Before that year is
  * counted, the last year that is. */
 static struct alert_stake find_stake(const struct ledger *l, uint32_t school_id, int year)
@@ -161,6 +187,8 @@ static struct alert_stake find_stake(const struct ledger *l, uint32_t school_id,
         if (n > 0)
             stake.year = y;
     }
+    if (stake.year)
+        add_budget(l, school_id, &stake);
     return stake;
 }
 

@@ -2,11 +2,14 @@
 """Inspections, huisonderwijs and meldingen along the whole path: reports in any order, what a sanction halves, alerts that fire
 and resolve on their day, and nothing lost or twice when the daemon is killed."""
 import json
+import os
 import random
+import shutil
 
 import harness
 from harness import Shared, World, closed, event, pupil, registration, school
 
+GOK = ("opleiding_moeder", "schooltoelage", "thuistaal")
 MET, ZONDER = "ongunstig_met_opschorting", "ongunstig_zonder_opschorting"
 
 
@@ -203,6 +206,35 @@ def test_deadlines_on_their_day():
     equal([r[0] for r in b.log("melding.answer_overdue", "M1")], ["warning", "resolved"])
     b.send("inspection.0", report("D2", 305, "2025-2026", "2025-09-01", "positief"))
     equal([r[0] for r in b.log("evaluation.followup_due", "D1")], ["warning", "critical", "resolved"])
+
+
+def test_cents_at_stake():
+    """With the working budget fixed, a first negative says what of it is at stake: half of every indicator's amount, rounded by itself."""
+    with World(fsync="off") as w:
+        rules = os.path.join(w.home, "rules")
+        shutil.copytree(os.path.join(harness.TOP, "conf/rules"), rules)
+        path = os.path.join(rules, "2025-2026.conf")
+        with open(path) as f:
+            text = f.read()
+        assert text.count('value = "";') >= 1, "the shipped envelopes are empty"
+        with open(path, "w") as f:
+            f.write(text.replace('value = "";', 'value = "98765.43";'))
+        schools, regs, inspections = w.feed("school.0"), w.feed("registration.0"), w.feed("inspection.0")
+        d = w.daemon([schools, regs, inspections], rules=rules).migrate().start()
+        schools.send([school(501, "bao"), school(502, "bao")])
+        regs.send(bao_school(501, "2024-2025") + [registration(502, 999000 + i, "lager", list(GOK)[:1 + i % 3]) for i in range(17)])
+        d.caught_up()
+        d.ctl("fix", "budget", "2025-2026")
+        inspections.send([report("B1", 501, "2024-2025", "2025-01-15", "negatief")])
+        d.caught_up()
+        amounts = [int(r[0]) for r in w.cluster.sql("SELECT amount_cents FROM teldag.working_budget WHERE school_id = '501'"
+                                                    " AND school_year = '2025-2026' AND amount_cents IS NOT NULL")]
+        assert sum(amounts) > 1000, amounts
+        summary, detail = w.cluster.sql("SELECT summary, detail FROM teldag.alert WHERE kind = 'evaluation.first_negative'")[0]
+        stake = sum(a // 2 for a in amounts)
+        equal(json.loads(detail)["cents_at_stake"], stake, "what is left is half up")
+        assert "%d.%02d euro" % (stake // 100, stake % 100) in summary, summary
+        d.verify()
 
 
 def test_killed_at_random_moments():
