@@ -21,7 +21,7 @@ struct day_text {
 };
 static struct day_text day_text(int32_t day)
 {
-    struct day_text t;
+    struct day_text t = {""};
     int y, m, d;
     date_to_ymd(day, &y, &m, &d);
     snprintf(t.text, sizeof t.text, "%04d-%02d-%02d", (int)(uint16_t)y % 10000, (int)(uint8_t)m % 100,
@@ -35,7 +35,7 @@ struct key_text {
 };
 static struct key_text key_text(const char *key)
 {
-    struct key_text t;
+    struct key_text t = {""};
     clean_text(key, t.text, sizeof t.text);
     return t;
 }
@@ -46,7 +46,7 @@ struct year_text {
 };
 static struct year_text year_text(int year)
 {
-    struct year_text t;
+    struct year_text t = {""};
     year_format(year, t.text);
     return t;
 }

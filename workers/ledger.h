@@ -77,7 +77,8 @@ void ledger_doubles(const struct ledger *l, uint32_t school_id, int year, ledger
 
 /* Events of a school and school year that risk indicators count (design 9), and the pupils they are held against: all that the
  * teldag of that year counts, half units. */
-void ledger_incidents(const struct ledger *l, uint32_t school_id, int year, int32_t out[RISK_INDICATOR_COUNT]);
+void ledger_incidents(const struct ledger *l, uint32_t school_id, int year,
+                      int32_t out[RISK_INDICATOR_COUNT]);
 int64_t ledger_halves(const struct ledger *l, uint32_t school_id, int year);
 /* What the operator fixed; must outlive its use. NULL: nothing. Touches nothing: who sets another looks at everything. */
 void ledger_set_fixed(struct ledger *l, const struct fixed *fixed);

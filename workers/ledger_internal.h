@@ -232,10 +232,10 @@ void incidents_add(struct ledger *l, const struct subject *subject);
 int entities_new(struct ledger *l) MUST_CHECK;
 void entities_free(struct ledger *l);
 /* schools: whose allocations may move by it, 0 = none. */
-int entities_apply(struct ledger *l, uint32_t stream, const struct event_batch *batch, const struct event *event,
-                   uint32_t schools[2]) MUST_CHECK;
+int entities_apply(struct ledger *l, uint32_t stream, const struct event_batch *batch,
+                   const struct event *event, uint32_t schools[2]) MUST_CHECK;
 void entities_commit(struct ledger *l);
 void entities_rollback(struct ledger *l);
-void entities_forget_touched(struct ledger *l); /* with the number of the batch */
+void entities_forget_touched(struct ledger *l);   /* with the number of the batch */
 void entities_forget_deadlines(struct ledger *l); /* another rules set */
 uint64_t entities_digest(const struct ledger *l);
