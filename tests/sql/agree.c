@@ -14,6 +14,7 @@ static int compute(struct db *db, struct ledger *ledger, struct results *results
     struct ledger_key *keys = NULL;
     struct subject *subjects = NULL;
     struct changes changes;
+    struct fixed *fixed = NULL;
     uint64_t events;
     size_t count, subject_count;
     int err = store_load_shard(db, &shard);
@@ -23,6 +24,9 @@ static int compute(struct db *db, struct ledger *ledger, struct results *results
         err = store_add_streams(db, ledger);
     if (!err)
         err = ledger_set_rules(ledger, set);
+    if (!err)
+        err = store_load_fixed(db, &fixed);
+    ledger_set_fixed(ledger, fixed);
     if (!err)
         err = store_replay(db, ledger, &events);
     if (err)
@@ -44,6 +48,8 @@ static int compute(struct db *db, struct ledger *ledger, struct results *results
 out:
     free(keys);
     free(subjects);
+    ledger_set_fixed(ledger, NULL);
+    fixed_free(&fixed);
     changes_fini(&changes);
     return err;
 }
