@@ -447,8 +447,10 @@ void alert_resolve(struct alert *alert)
         year_format(key->year, year);
         say(&s, ", %s", year);
     }
-    if (*key->subject)
-        say(&s, ", %s", key->subject);
+    if (*key->subject) {
+        char clean[ALERT_SUBJECT_MAX];
+        say(&s, ", %s", clean_text(key->subject, clean, sizeof clean));
+    }
     say(&s, ".");
     if (!*alert->detail)
         strcpy(alert->detail, "{}");
