@@ -333,4 +333,7 @@ COMMENT ON COLUMN teldag.risk_reference.pupils IS 'regular pupils counted at the
 COMMENT ON COLUMN teldag.risk_reference.rate IS 'events per 1,000 pupils, half up to 9 decimals';
 COMMENT ON COLUMN teldag.risk_reference.fixed_at IS 'when `fix reference` was recorded';
 
+COMMENT ON COLUMN teldag.alert.kind IS 'threshold.near, threshold.grace, threshold.lost, count.incomplete, registration.double, evaluation.first_negative, evaluation.followup_due, evaluation.second_negative, erkenning.ongunstig, huisonderwijs.control_due, huisonderwijs.second_insufficient, melding.answer_overdue, risk.high, stream.gap, stream.stale or dead_letter';
+COMMENT ON COLUMN teldag.alert_log.kind IS 'threshold.near, threshold.grace, threshold.lost, count.incomplete, registration.double, evaluation.first_negative, evaluation.followup_due, evaluation.second_negative, erkenning.ongunstig, huisonderwijs.control_due, huisonderwijs.second_insufficient, melding.answer_overdue, risk.high, stream.gap, stream.stale or dead_letter';
+
 DO $$ BEGIN PERFORM teldag_data.grant_again(); END $$;

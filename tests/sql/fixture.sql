@@ -91,15 +91,18 @@ CREATE FUNCTION t.count() RETURNS void LANGUAGE sql AS $$
     FROM teldag_check.count;
     INSERT INTO teldag_data.count_closed SELECT school_year, school_id, closed, held, announced FROM teldag_check.closed $$;
 
+CREATE FUNCTION t.settle_risk() RETURNS void LANGUAGE sql AS $$
+    DELETE FROM teldag_data.risk_state;
+    INSERT INTO teldag_data.risk_state
+    SELECT school_year, school_id, indicator, observed, halves, probability, band FROM teldag_check.risk $$;
+
 -- What the writer would have stored, taken from the recomputation: so that a case can falsify one thing and see its check fail.
 CREATE FUNCTION t.settle() RETURNS void LANGUAGE sql AS $$
     SELECT t.count();
     INSERT INTO teldag_data.allocation_state
     SELECT school_year, school_id, staffing, grp, pupils, gok_pupils, threshold, points, hours_exact, hours, minimum, status,
            sanction_factor, granted, margin_pupils, margin_hours, 'test' FROM teldag_check.allocation;
-    DELETE FROM teldag_data.risk_state;
-    INSERT INTO teldag_data.risk_state
-    SELECT school_year, school_id, indicator, observed, halves, probability, band FROM teldag_check.risk;
+    SELECT t.settle_risk();
     INSERT INTO teldag_data.alert_log
     SELECT 0, row_number() OVER (ORDER BY kind, school_id, school_year, grp, subject), kind, severity, 'firing', school_id, school_year,
            grp, stream, subject, 'summary', '{}', '2025-01-01', '2025-01-01', NULL FROM teldag_check.alert;
