@@ -4,6 +4,8 @@ import math
 import os
 import random
 import shutil
+import subprocess
+import time
 from decimal import Decimal, getcontext
 from fractions import Fraction
 
@@ -306,6 +308,40 @@ def test_random_incidents():
         assert int(w.cluster.one("SELECT count(*) FROM teldag_data.risk_state")) > 5
         assert int(w.cluster.one("SELECT count(*) FROM teldag.dead_letter")) == 0, w.cluster.sql("SELECT * FROM teldag.dead_letter LIMIT 3")
         assert d.json("status")["degraded"] is False
+        assert d.stop() == 0
+
+
+def test_fix_through_crashes():
+    """PostgreSQL and the daemon are killed around the recorded steps: each act stands once and whole, or not at all."""
+    rng = random.Random(harness.SEED)
+    with World() as w:
+        feeds = {name: w.feed(name + ".0") for name in ("school", "registration", "melding")}
+        folder = rules_folder(w.home, [('envelope_so = { value = ""', 'envelope_so = { value = "43000.01"')])
+        d = w.daemon(list(feeds.values()), rules=folder).migrate().start()
+        feeds["school"].send([school(s, "so") for s in range(1, 5)])
+        fill(feeds["registration"], {s: ("graad1", {"buurt": 5 * s}, 20) for s in range(1, 5)})
+        feeds["melding"].send([melding(n, 1) for n in range(6)])
+        d.caught_up()
+        for round_no in range(4):
+            orders = [w.spawn([os.path.join(harness.BUILD, "teldagctl"), "-c", d.config, "fix", what, year], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                      for what, year in (("reference", "2024-2025"), ("budget", "2025-2026"), ("reference", "2024-2025"))]
+            time.sleep(rng.random() * 0.06)
+            if round_no % 2:
+                d.kill()
+                d.start()
+            else:
+                w.cluster.crash()
+                w.cluster.up()
+            for o in orders:
+                o.wait(90)
+            feeds["melding"].send([melding(100 + round_no, 2)])
+            d.caught_up()
+            d.verify()
+        d.ctl("fix", "budget", "2025-2026")
+        d.ctl("fix", "reference", "2024-2025")
+        d.verify()
+        assert w.cluster.one("SELECT count(*) FROM teldag.working_budget_total WHERE school_year = '2025-2026'") == "4"
+        assert w.cluster.one("SELECT rate FROM teldag.risk_reference WHERE level = 'so' AND indicator = 'meldingen'") == "125"
         assert d.stop() == 0
 
 
