@@ -480,6 +480,31 @@ void db_copy_int4_array(struct db *db, const int32_t *v, int n)
         db_copy_int4(db, v[i]);
 }
 
+void db_copy_text_array(struct db *db, const char *const *v, int n)
+{
+    size_t bytes = n ? 20 : 12;
+
+    for (int i = 0; i < n; i++)
+        bytes += 4 + strlen(v[i]);
+    put_int4(db, (uint32_t)bytes);
+    put_int4(db, n > 0); /* dimensions: an empty array has none */
+    put_int4(db, 0);     /* no nulls */
+    put_int4(db, 25);    /* oid of text */
+    if (n) {
+        put_int4(db, (uint32_t)n); /* length */
+        put_int4(db, 1);           /* lower bound */
+    }
+    for (int i = 0; i < n; i++)
+        db_copy_bytes(db, v[i], strlen(v[i]));
+}
+
+void db_copy_jsonb(struct db *db, const void *p, size_t n)
+{
+    put_int4(db, (uint32_t)(n + 1));
+    put(db, "\1", 1); /* version of the format; the text follows */
+    put(db, p, n);
+}
+
 int db_copy_in_end(struct db *db, uint64_t *rows)
 {
     PGresult *result;
@@ -622,6 +647,38 @@ int32_t db_field_date(const struct db_copy_field *f)
 int64_t db_field_timestamp(const struct db_copy_field *f)
 {
     return db_field_int8(f) + UNIX_TO_PG_US;
+}
+
+int db_field_text_array(const struct db_copy_field *f, struct db_copy_field *texts, int max)
+{
+    const char *p = f->data, *end = p + f->len;
+    int n;
+
+    if (f->len == 12 && get_be32(p) == 0)
+        return 0;
+    if (f->len < 20 || get_be32(p) != 1 || get_be32(p + 4) != 0 || get_be32(p + 8) != 25)
+        return -1;
+    n = (int)get_be32(p + 12);
+    p += 20;
+    for (int i = 0; i < n; i++) {
+        int len = end - p < 4 ? -1 : (int)get_be32(p);
+
+        if (len < 0 || len > end - p - 4)
+            return -1;
+        if (i < max)
+            texts[i] = (struct db_copy_field){p + 4, len};
+        p += 4 + len;
+    }
+    return n;
+}
+
+struct db_copy_field db_field_jsonb(const struct db_copy_field *f)
+{
+    const char *p = f->data;
+
+    if (f->len < 1 || *p != 1)
+        return (struct db_copy_field){NULL, 0};
+    return (struct db_copy_field){p + 1, f->len - 1};
 }
 
 /* ---- arrays as parameters ---- */

@@ -75,6 +75,8 @@ void db_copy_bytes(struct db *db, const void *p, size_t n); /* text, bytea, uuid
 void db_copy_date(struct db *db, int32_t days_since_1970);
 void db_copy_timestamp(struct db *db, int64_t us_since_1970);
 void db_copy_int4_array(struct db *db, const int32_t *v, int n);
+void db_copy_text_array(struct db *db, const char *const *v, int n);
+void db_copy_jsonb(struct db *db, const void *p, size_t n); /* the text of a JSON value */
 int db_copy_in_end(struct db *db, uint64_t *rows);
 /* COPY (...) TO STDOUT (FORMAT binary): one row at a time. 1 a row, 0 the end, < 0 error. */
 struct db_copy_field {
@@ -88,6 +90,10 @@ int32_t db_field_int4(const struct db_copy_field *f);
 int64_t db_field_int8(const struct db_copy_field *f);
 int32_t db_field_date(const struct db_copy_field *f);      /* days since 1970 */
 int64_t db_field_timestamp(const struct db_copy_field *f); /* us since 1970 */
+/* A text[] without nulls: the number of its texts (at most max are filled in), or -1 when it is something else. */
+int db_field_text_array(const struct db_copy_field *f, struct db_copy_field *texts, int max);
+struct db_copy_field
+db_field_jsonb(const struct db_copy_field *f); /* its text; data NULL when it is something else */
 
 /* Embedded SQL (sql/embed.sh writes them into build/gen). */
 struct db_embedded {

@@ -41,6 +41,7 @@ int ctl_status(struct ctl *ctl);
 int ctl_streams(struct ctl *ctl);
 int ctl_stream(struct ctl *ctl);
 int ctl_reload(struct ctl *ctl);
+int ctl_fix(struct ctl *ctl);
 int ctl_wait(struct ctl *ctl);
 int ctl_dead_letter(struct ctl *ctl);
 int ctl_school(struct ctl *ctl);

@@ -38,6 +38,9 @@ struct explanation {
     struct known known[KNOWN_MAX]; /* candidates */
     struct edge edges[EDGES_MAX];
     int known_count, edge_count;
+    struct inspection_report verdicts[EXPLAIN_VERDICTS_MAX];
+    char report_ids[EXPLAIN_VERDICTS_MAX][72];
+    size_t verdict_count;
 };
 
 static int word_of(const char *const *words, const char *text)
@@ -165,6 +168,33 @@ static const struct known *history_of(const struct explanation *x, uint32_t scho
     return own ? own : best;
 }
 
+/* The last reports with a verdict on the use of GOK means, in order. */
+static void read_verdicts(struct explanation *x)
+{
+    struct db_result *r =
+        db_query(x->db,
+                 "SELECT * FROM (SELECT report_id, date - DATE '1970-01-01' AS day, left(school_year, 4), gok"
+                 " FROM teldag.inspection WHERE school_id = $1 AND gok IN ('positief', 'negatief')"
+                 " ORDER BY day DESC, report_id COLLATE \"C\" DESC LIMIT 64) v"
+                 " ORDER BY day, report_id COLLATE \"C\"",
+                 1, &x->id);
+
+    for (int i = 0; i < db_rows(r) && x->verdict_count < EXPLAIN_VERDICTS_MAX; i++) {
+        char *id = x->report_ids[x->verdict_count];
+
+        snprintf(id, sizeof(x->report_ids[0]), "%s", db_text(r, i, 0));
+        x->verdicts[x->verdict_count++] = (struct inspection_report){
+            .report_id = id,
+            .date = (int32_t)db_int(r, i, 1),
+            .year = (int)db_int(r, i, 2),
+            .advice = -1,
+            .gok = strcmp(db_text(r, i, 3), "negatief") == 0 ? GOK_NEGATIEF : GOK_POSITIEF,
+            .followup_due = EVALUATION_NO_DATE,
+        };
+    }
+    db_result_free(&r);
+}
+
 static bool find_history(const void *context, enum staffing staffing, enum group group, enum status *status,
                          bool *official, uint32_t *school)
 {
@@ -202,7 +232,8 @@ static bool agrees(struct explanation *x, const struct allocation *a, int *sanct
 
 static void print_row(struct explanation *x, const struct allocation *row, bool first)
 {
-    struct explain_input in = {x->rules, row, x->cells, &x->school, x->name, x->closed};
+    struct explain_input in = {x->rules, row,       x->cells,    &x->school,
+                               x->name,  x->closed, x->verdicts, x->verdict_count};
     char *text = x->ctl->json ? explain_json(&in) : explain_text(&in);
     int sanction;
     bool same = agrees(x, row, &sanction);
@@ -251,6 +282,7 @@ static int explain(struct explanation *x)
     read_school(x);
     read_counts(x);
     read_history(x);
+    read_verdicts(x);
     if (db_error(x->db))
         return ctl_database_error(x->db);
     year_format(x->year, year);

@@ -37,6 +37,10 @@ static const struct {
     {"wait", ctl_wait,
      "wait --caught-up [--timeout S]       until everything the feeds hold is committed; exit 69 on "
      "time-out"},
+    {"fix", ctl_fix,
+     "fix budget|reference YEAR            record the values of the working budget, or the reference rates "
+     "of the risk "
+     "indicators"},
     {"reload", ctl_reload, "reload                               read the configuration again"},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -28,8 +28,17 @@ static const struct section school_sections[] = {
     {"allocations", "\nAllocations (school year of use)",
      "SELECT school_year, stream, \"group\", count_year, pupils, gok_pupils, round(share, 4) AS share, "
      "threshold, points, hours_exact,"
-     " hours, minimum, status, granted, margin_pupils, margin_hours FROM teldag.allocation WHERE school_id = "
+     " hours, minimum, status, sanction_factor, granted, margin_pupils, margin_hours FROM teldag.allocation "
+     "WHERE school_id = "
      "$1 ORDER BY 1, 2, 3"},
+    {"inspections", "\nInspections",
+     "SELECT report_id, date, school_year, kind, advice, gok, leerlingenbegeleiding, followup_due, "
+     "opschorting_asked_on"
+     " FROM teldag.inspection WHERE school_id = $1 ORDER BY date, report_id COLLATE \"C\""},
+    {"evaluation", "\nEvaluation of the use of GOK means (negatives in a row since the last positive)",
+     "SELECT negatives, followup_due FROM teldag.evaluation WHERE school_id = $1"},
+    {"sanctions", "\nSanctions (school years of use at half)",
+     "SELECT first_year, last_year FROM teldag.sanction WHERE school_id = $1 ORDER BY 1"},
     {"alerts", "\nAlerts firing",
      "SELECT seq, severity, kind, school_year, \"group\", summary FROM teldag.alert WHERE school_id = $1 AND "
      "state = 'firing' ORDER BY seq"},

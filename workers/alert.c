@@ -4,22 +4,55 @@
  * state depend on the arguments only. A text that does not fit is shortened at a character, never at a byte;
  * detail is always a whole JSON object. An alert that rests on an unverified parameter says so in summary and
  * detail (P5). */
-#include "workers/alert.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-#include <yajl/yajl_gen.h>
+#include "workers/alert_internal.h"
 
 const char *const alert_kind_names[ALERT_KIND_COUNT + 1] = {
-    "threshold.near",   "threshold.grace",     "threshold.lost",
-    "count.incomplete", "registration.double", "stream.gap",
-    "stream.stale",     "dead_letter",         NULL};
+    "threshold.near",
+    "threshold.grace",
+    "threshold.lost",
+    "count.incomplete",
+    "registration.double",
+    "evaluation.first_negative",
+    "evaluation.followup_due",
+    "evaluation.second_negative",
+    "erkenning.ongunstig",
+    "huisonderwijs.control_due",
+    "huisonderwijs.second_insufficient",
+    "melding.answer_overdue",
+    "risk.high",
+    "stream.gap",
+    "stream.stale",
+    "dead_letter",
+    NULL,
+};
 const char *const severity_names[4] = {"info", "warning", "critical", NULL};
+
+enum alert_scope alert_kind_scope(enum alert_kind kind)
+{
+    static const enum alert_scope scopes[ALERT_KIND_COUNT] = {
+        [ALERT_THRESHOLD_NEAR] = SCOPE_USE_YEAR,
+        [ALERT_THRESHOLD_GRACE] = SCOPE_USE_YEAR,
+        [ALERT_THRESHOLD_LOST] = SCOPE_USE_YEAR,
+        [ALERT_COUNT_INCOMPLETE] = SCOPE_COUNT_YEAR,
+        [ALERT_REGISTRATION_DOUBLE] = SCOPE_COUNT_YEAR,
+        [ALERT_EVALUATION_FIRST_NEGATIVE] = SCOPE_SCHOOL,
+        [ALERT_EVALUATION_FOLLOWUP_DUE] = SCOPE_SCHOOL,
+        [ALERT_EVALUATION_SECOND_NEGATIVE] = SCOPE_SCHOOL,
+        [ALERT_ERKENNING_ONGUNSTIG] = SCOPE_SCHOOL,
+        [ALERT_HUISONDERWIJS_CONTROL_DUE] = SCOPE_PUPIL,
+        [ALERT_HUISONDERWIJS_SECOND_INSUFFICIENT] = SCOPE_PUPIL,
+        [ALERT_MELDING_ANSWER_OVERDUE] = SCOPE_MELDING,
+        [ALERT_RISK_HIGH] = SCOPE_COUNT_YEAR,
+        [ALERT_STREAM_GAP] = SCOPE_OPERATIONAL,
+        [ALERT_STREAM_STALE] = SCOPE_OPERATIONAL,
+        [ALERT_DEAD_LETTER] = SCOPE_OPERATIONAL,
+    };
+    return scopes[kind];
+}
 
 bool alert_kind_is_operational(enum alert_kind kind)
 {
-    return kind == ALERT_STREAM_GAP || kind == ALERT_STREAM_STALE || kind == ALERT_DEAD_LETTER;
+    return alert_kind_scope(kind) == SCOPE_OPERATIONAL;
 }
 
 /* ---- keys ---- */
@@ -41,167 +74,6 @@ int alert_key_compare(const struct alert_key *a, const struct alert_key *b)
         return a->group < b->group ? -1 : 1;
     int order = strcmp(a->stream, b->stream);
     return order ? order : strcmp(a->subject, b->subject);
-}
-
-/* ---- text ---- */
-
-/* Length of the whole UTF-8 character at p, 0 when there is none. */
-static size_t character_length(const unsigned char *p)
-{
-    size_t len = *p < 0x80                 ? 1
-                 : *p >= 0xc2 && *p < 0xe0 ? 2
-                 : (*p & 0xf0) == 0xe0     ? 3
-                 : *p >= 0xf0 && *p < 0xf5 ? 4
-                                           : 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
-        (*p == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
-/* Copies printable UTF-8 up to room - 1 bytes; anything else becomes '?', what does not fit "...". */
-static const char *clean_text(const char *text, char *out, size_t room)
-{
-    const unsigned char *p = (const unsigned char *)text;
-    size_t used = 0, fits = 0; /* fits: where "..." still has room */
-    while (*p) {
-        size_t len = character_length(p), width = len ? len : 1;
-        if (used + width + 1 > room) {
-            memcpy(out + fits, "...", 4);
-            return out;
-        }
-        if (len == 0 || *p < 0x20 || *p == 0x7f)
-            memset(out + used, '?', width);
-        else
-            memcpy(out + used, p, width);
-        used += width;
-        p += width;
-        if (used + 4 <= room)
-            fits = used;
-    }
-    out[used] = '\0';
-    return out;
-}
-
-struct sentence {
-    char *out;
-    size_t room, used;
-};
-
-static void __attribute__((format(printf, 2, 3))) say(struct sentence *s, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    int n = vsnprintf(s->out + s->used, s->room - s->used, format, arguments);
-    va_end(arguments);
-    if (n > 0)
-        s->used = s->used + (size_t)n < s->room ? s->used + (size_t)n : s->room - 1;
-}
-
-#define NAME_ROOM   84  /* of a school's name in an alert */
-#define SOURCE_ROOM 400 /* the longest source: 300 bytes, and what carrying over adds */
-
-static void say_school(struct sentence *s, uint32_t school_id, const char *name)
-{
-    char clean[NAME_ROOM];
-    say(s, "School %u", school_id);
-    if (name && *name)
-        say(s, " (%s)", clean_text(name, clean, sizeof clean));
-}
-
-static const char *halves_text(int64_t halves, char out[EXACT_TEXT_MAX])
-{
-    exact_format(exact_from_halves(halves), out);
-    return out;
-}
-
-static const char *percent_text(struct exact share, char out[EXACT_TEXT_MAX])
-{
-    exact_format(exact_mul(share, exact_from_int(100)), out);
-    return out;
-}
-
-/* ---- JSON ---- */
-
-static void put_text(yajl_gen g, const char *text)
-{
-    yajl_gen_string(g, (const unsigned char *)text, strlen(text));
-}
-
-static void put_field(yajl_gen g, const char *name, const char *text)
-{
-    put_text(g, name);
-    put_text(g, text);
-}
-
-static void put_bool(yajl_gen g, const char *name, bool value)
-{
-    put_text(g, name);
-    yajl_gen_bool(g, value);
-}
-
-static void put_int(yajl_gen g, const char *name, int64_t value)
-{
-    put_text(g, name);
-    yajl_gen_integer(g, value);
-}
-
-static void put_exact(yajl_gen g, const char *name, bool has, struct exact value)
-{
-    char text[EXACT_TEXT_MAX];
-    put_text(g, name);
-    exact_format(value, text);
-    if (has)
-        yajl_gen_number(g, text, strlen(text));
-    else
-        yajl_gen_null(g);
-}
-
-static void put_maybe_int(yajl_gen g, const char *name, bool has, int32_t value)
-{
-    put_exact(g, name, has, exact_from_int(value));
-}
-
-static void put_school(yajl_gen g, const char *name, uint32_t school_id)
-{
-    char text[16];
-    snprintf(text, sizeof text, "%u", school_id);
-    put_field(g, name, text);
-}
-
-static void put_year(yajl_gen g, const char *name, int year)
-{
-    char text[YEAR_TEXT_MAX];
-    year_format(year, text);
-    put_field(g, name, text);
-}
-
-/* Whether the object fitted into out. */
-static bool finish_detail(yajl_gen g, char out[ALERT_DETAIL_MAX])
-{
-    const unsigned char *text;
-    size_t len;
-    yajl_gen_map_close(g);
-    bool fits = yajl_gen_get_buf(g, &text, &len) == yajl_gen_status_ok && len < ALERT_DETAIL_MAX;
-    if (fits) {
-        memcpy(out, text, len);
-        out[len] = '\0';
-    } else {
-        strcpy(out, "{}");
-    }
-    yajl_gen_free(g);
-    return fits;
-}
-
-static yajl_gen begin_detail(void)
-{
-    yajl_gen g = yajl_gen_alloc(NULL);
-    if (g)
-        yajl_gen_map_open(g);
-    return g;
 }
 
 /* ---- threshold alerts ---- */
@@ -393,22 +265,6 @@ static void say_verdict(struct sentence *s, const struct alert *alert, const str
     }
 }
 
-static void open_alert(struct alert *out, uint32_t school_id, int year, int group, const char *stream,
-                       const char *subject)
-{
-    enum alert_kind kind = out->key.kind;
-    enum severity severity = out->severity;
-    memset(out, 0, sizeof *out); /* keys are compared as text, but stored and hashed as bytes by others */
-    out->key.kind = kind;
-    out->severity = severity;
-    out->firing = true;
-    out->key.school_id = school_id;
-    out->key.year = year;
-    out->key.group = group;
-    clean_text(stream, out->key.stream, sizeof out->key.stream);
-    clean_text(subject, out->key.subject, sizeof out->key.subject);
-}
-
 bool alert_from_allocation(const struct allocation *row, bool count_closed, const struct rules_set *set,
                            const char *school_name, struct alert *out)
 {
@@ -591,8 +447,10 @@ void alert_resolve(struct alert *alert)
         year_format(key->year, year);
         say(&s, ", %s", year);
     }
-    if (*key->subject)
-        say(&s, ", %s", key->subject);
+    if (*key->subject) {
+        char clean[ALERT_SUBJECT_MAX];
+        say(&s, ", %s", clean_text(key->subject, clean, sizeof clean));
+    }
     say(&s, ".");
     if (!*alert->detail)
         strcpy(alert->detail, "{}");

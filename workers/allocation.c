@@ -254,6 +254,11 @@ static bool grace_applies(const struct rules *rules, const struct allocation *ro
     return rules->gedoog_covers_threshold || row->threshold_holds;
 }
 
+int32_t allocation_half(int32_t hours, enum rounding rounding)
+{
+    return round_hours(exact_from_halves(hours), rounding);
+}
+
 /* Steps (8) to (10), for every stream:
  * (8) threshold on gok / pupils, then the minimum on rounded (or exact) hours; in the bu streams the switch
  *     bu.eligibility may ask for one of the two only;
@@ -276,9 +281,7 @@ static void settle_row(const struct rules *rules, struct allocation *row)
     else
         row->status = row->threshold_holds ? STATUS_BELOW_MINIMUM : STATUS_BELOW_THRESHOLD;
     if (row->status == STATUS_GRANTED || row->status == STATUS_GRACE) /* (10) */
-        row->granted = row->sanction_halves == 2
-                           ? row->hours
-                           : round_hours(exact_from_halves(row->hours), rules->rounding);
+        row->granted = row->sanction_halves == 2 ? row->hours : allocation_half(row->hours, rules->rounding);
     row->has_margin_pupils = row->has_threshold;
     if (row->has_threshold)
         row->margin_pupils = margin_in_pupils(row);

@@ -69,6 +69,8 @@ struct allocation_history {
 int allocation_compute(const struct rules *rules, const struct allocation_school *school, int year,
                        const struct group_cells cells[GROUP_COUNT], const struct allocation_history *history,
                        int sanction_halves, struct allocation rows[3]);
+/* What a sanction leaves of a row's hours: half, rounded again by the same rule (regulation 3). */
+int32_t allocation_half(int32_t hours, enum rounding rounding);
 /* Same in everything the table allocation_state stores (but the hash of the rules set, which no row carries):
  * what "changed" means for the database. */
 bool allocation_equal(const struct allocation *a, const struct allocation *b);

@@ -17,19 +17,20 @@
 
 /* The kinds of value and how each stands in struct value / in PostgreSQL. */
 enum column_kind {
-    COLUMN_SCHOOL_ID,     /* num; int4; JSON: decimal string, 1-9 digits, no leading zero */
-    COLUMN_YEAR,          /* num = start year (2024 for "2024-2025"), 1990..2099; int2 */
-    COLUMN_PUPIL,         /* pupil[16]; uuid */
-    COLUMN_WORD,          /* num = index in words; text (the word) */
-    COLUMN_BOOL,          /* num 0/1; bool */
-    COLUMN_DATE,          /* num = days since 1970-01-01; date. 1900-01-01..2099-12-31 */
-    COLUMN_TEXT,          /* text; text, at most 512 bytes of UTF-8, no NUL */
-    COLUMN_INT,           /* num within min..max; int4 */
-    COLUMN_HALVES,        /* num 1 or 2 (JSON 0.5 or 1); int2 */
+    COLUMN_SCHOOL_ID, /* num; int4; JSON: decimal string, 1-9 digits, no leading zero */
+    COLUMN_YEAR,      /* num = start year (2024 for "2024-2025"), 1990..2099; int2 */
+    COLUMN_PUPIL,     /* pupil[16]; uuid */
+    COLUMN_WORD,      /* num = index in words; text (the word) */
+    COLUMN_BOOL,      /* num 0/1; bool */
+    COLUMN_DATE,      /* num = days since 1970-01-01; date. 1900-01-01..2099-12-31 */
+    COLUMN_TEXT,      /* text; text, at most 512 bytes of UTF-8, no NUL */
+    COLUMN_KEY,    /* text; text, 1..64 bytes of UTF-8; the key of an entity, so never scrubbed but refused */
+    COLUMN_INT,    /* num within min..max; int4 */
+    COLUMN_HALVES, /* num 1 or 2 (JSON 0.5 or 1); int2 */
     COLUMN_INDICATORS,    /* num = bits of enum indicator; int2 */
     COLUMN_HOME_LANGUAGE, /* num = mother*9 + father*3 + siblings, each 0 absent 1 no 2 yes; int2 */
     COLUMN_WORDS,         /* num = bit mask over words (at least one); text[] */
-    COLUMN_JSON           /* text = the JSON of an object of strings; jsonb */
+    COLUMN_JSON           /* text = the JSON of an object of strings (or nulls); jsonb */
 };
 
 enum indicator { /* bit numbers; the order is the contract's in view "count" */
@@ -85,12 +86,33 @@ struct column {
     const char
         *name; /* the SQL column; the event's field has the same name unless the field row says otherwise */
     enum column_kind kind;
-    const char *const *words; /* COLUMN_WORD, COLUMN_WORDS: NULL-terminated */
-    int64_t min, max;         /* COLUMN_INT */
+    const char *const
+        *words; /* COLUMN_WORD, COLUMN_WORDS: NULL-terminated; COLUMN_JSON: its values, NULL = any text */
+    int64_t min, max;        /* COLUMN_INT */
+    const char *const *keys; /* COLUMN_JSON: its members, NULL = any */
+    bool null_members;       /* COLUMN_JSON: a member may be null */
 };
 
 #define EVENT_COLUMNS_MAX 24
-enum log_table_no { LOG_SCHOOL, LOG_ENTITLEMENT, LOG_REGISTRATION, LOG_TABLE_COUNT };
+enum log_table_no {
+    LOG_SCHOOL,
+    LOG_ENTITLEMENT,
+    LOG_REGISTRATION,
+    /* The small feeds. A withdrawal carries the key only and a correction may name another school year, so these
+     * logs are not partitioned (year_column -1), and the key is always column 0. */
+    LOG_INSPECTION,
+    LOG_OPSCHORTING,
+    LOG_VERKLARING,
+    LOG_CONTROLE,
+    LOG_POAH,
+    LOG_BESLISSING,
+    LOG_VLP,
+    LOG_TOAH,
+    LOG_MELDING,
+    LOG_BEANTWOORD,
+    LOG_TABLE_COUNT
+};
+#define LOG_ENTITY_FIRST LOG_INSPECTION /* from here on: one entity a log, key (COLUMN_KEY) in column 0 */
 struct log_table {
     const char *name; /* "registration_log" in schema teldag_data */
     const struct column *columns;
@@ -143,6 +165,127 @@ enum registration_column {
  * REG_INDICATORS holds the bits as declared in the list (null when there is no list);
  * registration_indicators() adds what follows from them. */
 
+/* Feeds inspection, huisonderwijs, aanhuis, melding. SQL names are the event's, but for toah: starts_on, ends_on. */
+enum inspection_column {
+    INS_REPORT_ID,
+    INS_SCHOOL_ID,
+    INS_YEAR,
+    INS_DATE,
+    INS_KIND,
+    INS_ADVICE,
+    INS_LEERLINGENBEGELEIDING,
+    INS_GOK,
+    INS_FOLLOWUP_DUE,
+    INS_SCALES,
+    INS_COLUMNS
+};
+enum opschorting_column { OPS_REPORT_ID, OPS_SCHOOL_ID, OPS_ASKED_ON, OPS_COLUMNS };
+enum verklaring_column {
+    VER_ID,
+    VER_PUPIL,
+    VER_YEAR,
+    VER_KIND,
+    VER_LEVEL,
+    VER_PROVINCE,
+    VER_DECLARED_ON,
+    VER_LAST_SCHOOL_ID,
+    VER_COLUMNS
+};
+enum controle_column {
+    CON_ID,
+    CON_PUPIL,
+    CON_YEAR,
+    CON_LEVEL,
+    CON_PROVINCE,
+    CON_DATE,
+    CON_ORDINAL,
+    CON_VERDICT,
+    CON_CRITERIA,
+    CON_COLUMNS
+};
+enum poah_column {
+    POAH_REQUEST_ID,
+    POAH_PUPIL,
+    POAH_YEAR,
+    POAH_KIND,
+    POAH_RECEIVED_ON,
+    POAH_TYPE,
+    POAH_OPLEIDINGSVORM,
+    POAH_AGE,
+    POAH_LEVEL,
+    POAH_PROVINCE,
+    POAH_MFC,
+    POAH_MFC_PROVINCE,
+    POAH_AT_HOME,
+    POAH_PRIOR_TOAH,
+    POAH_NEWCOMER,
+    POAH_SCHOOL_ID,
+    POAH_COLUMNS
+};
+enum beslissing_column {
+    BES_REQUEST_ID,
+    BES_DECISION,
+    BES_DECIDED_ON,
+    BES_VALID_FROM,
+    BES_VALID_TO,
+    BES_SCHOOL_ID,
+    BES_COLUMNS
+};
+enum vlp_column {
+    VLP_REQUEST_ID,
+    VLP_PUPIL,
+    VLP_YEAR,
+    VLP_KIND,
+    VLP_DECISION,
+    VLP_GRANTED_KIND,
+    VLP_DECIDED_ON,
+    VLP_COLUMNS
+};
+enum toah_column {
+    TOAH_REQUEST_ID,
+    TOAH_PUPIL,
+    TOAH_SCHOOL_ID,
+    TOAH_YEAR,
+    TOAH_REASON,
+    TOAH_START,
+    TOAH_END,
+    TOAH_COLUMNS
+};
+enum melding_column { MEL_ID, MEL_SCHOOL_ID, MEL_LEVEL, MEL_RECEIVED_ON, MEL_CATEGORIES, MEL_COLUMNS };
+enum beantwoord_column { BEA_MELDING_ID, BEA_ANSWERED_ON, BEA_COLUMNS };
+
+/* Words of these columns, in the order of the lists in event_table.c. */
+enum inspection_kind { INSPECTION_DOORLICHTING, INSPECTION_OPVOLGING, INSPECTION_TUSSENTIJDS_BEZOEK };
+enum advice {
+    ADVICE_GUNSTIG,
+    ADVICE_GUNSTIG_MET_TEKORTEN,
+    ADVICE_ONGUNSTIG_MET_OPSCHORTING,
+    ADVICE_ONGUNSTIG_ZONDER_OPSCHORTING
+};
+enum gok_verdict { GOK_POSITIEF, GOK_NEGATIEF, GOK_NONE /* "none", as null: the school has no GOK means */ };
+enum controle_verdict { CONTROLE_VOLDOENDE, CONTROLE_ONVOLDOENDE, CONTROLE_GEWEIGERD };
+enum poah_decision { POAH_GOEDGEKEURD, POAH_AFGEWEZEN, POAH_UITGESTELD };
+enum melding_category { /* the first seven are the family leerlingenbegeleiding (regulation 7) */
+                        MELDING_AANPAK_PESTEN_AGRESSIE,
+                        MELDING_GRENSOVERSCHRIJDEND_GEDRAG,
+                        MELDING_LEERRECHT,
+                        MELDING_ORDE_TUCHT,
+                        MELDING_STUDIEBEKRACHTIGING,
+                        MELDING_VRIJHEIDSBEPERKENDE_MAATREGELEN,
+                        MELDING_ZORG_WELZIJN,
+                        MELDING_LEERLINGENBEGELEIDING_COUNT,
+                        MELDING_CURRICULUM = MELDING_LEERLINGENBEGELEIDING_COUNT,
+                        MELDING_EVALUATIE,
+                        MELDING_INSCHRIJVINGSRECHT,
+                        MELDING_LERARENTEKORT,
+                        MELDING_PERSONEELSKWESTIE,
+                        MELDING_VEILIGHEID,
+                        MELDING_CATEGORY_COUNT
+};
+extern const char *const melding_category_names[MELDING_CATEGORY_COUNT + 1];
+extern const char *const advice_names[5];
+extern const char *const controle_verdict_names[4];
+
 enum event_type {
     EVENT_SCHOOL_UPSERT,
     EVENT_SCHOOL_WITHDRAW,
@@ -151,6 +294,26 @@ enum event_type {
     EVENT_REGISTRATION_UPSERT,
     EVENT_REGISTRATION_WITHDRAW,
     EVENT_REGISTRATION_CLOSED,
+    EVENT_INSPECTION_REPORT,
+    EVENT_INSPECTION_WITHDRAW,
+    EVENT_OPSCHORTING,
+    EVENT_OPSCHORTING_WITHDRAW,
+    EVENT_VERKLARING,
+    EVENT_VERKLARING_WITHDRAW,
+    EVENT_CONTROLE,
+    EVENT_CONTROLE_WITHDRAW,
+    EVENT_POAH_AANVRAAG,
+    EVENT_POAH_WITHDRAW,
+    EVENT_BESLISSING,
+    EVENT_BESLISSING_WITHDRAW,
+    EVENT_VLP_AANVRAAG,
+    EVENT_VLP_WITHDRAW,
+    EVENT_TOAH_MELDING,
+    EVENT_TOAH_WITHDRAW,
+    EVENT_MELDING_ONTVANGEN,
+    EVENT_MELDING_WITHDRAW,
+    EVENT_BEANTWOORD,
+    EVENT_BEANTWOORD_WITHDRAW,
     EVENT_TYPE_COUNT,
     EVENT_DEAD = EVENT_TYPE_COUNT /* proven wrong: reason and raw say why */
 };
@@ -177,6 +340,7 @@ struct event_kind {
     int field_count;
     /* Rules across fields (until after from, indicators or home_language present...): NULL, or the reason in English. */
     const char *(*check)(const struct event_batch *batch, const struct event *event);
+    const char *also; /* a second name of the type that is accepted, or NULL */
 };
 extern const struct event_kind event_kinds[EVENT_TYPE_COUNT];
 

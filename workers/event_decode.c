@@ -18,6 +18,7 @@
 #include "workers/event_value.h"
 
 #define TEXT_MAX   512 /* bytes of id, source and every COLUMN_TEXT */
+#define KEY_MAX    64  /* of every COLUMN_KEY */
 #define REASON_MAX 512
 #define FOUND_MAX  40 /* bytes of what was found that a reason shows */
 #define JSON_MAX   65536
@@ -31,6 +32,7 @@ struct event_decoder {
     int kind_count;
     const struct log_table *tables;
     struct json_span types[EVENT_TYPE_COUNT];                    /* names of kinds */
+    struct json_span also[EVENT_TYPE_COUNT];                     /* their second names */
     struct json_span names[EVENT_TYPE_COUNT][EVENT_COLUMNS_MAX]; /* names of their fields */
     char reason[REASON_MAX];
 };
@@ -91,6 +93,7 @@ void event_decoder_use_tables(struct event_decoder *d, const struct event_kind *
     for (int k = 0; k < kind_count; k++) {
         const struct log_table *table = tables + kinds[k].table;
         d->types[k] = span_of(kinds[k].type);
+        d->also[k] = span_of(kinds[k].also ? kinds[k].also : kinds[k].type);
         for (int i = 0; i < kinds[k].field_count; i++) {
             const struct field *f = kinds[k].fields + i;
             d->names[k][i] = span_of(f->json_name ? f->json_name : table->columns[f->column].name);
@@ -215,6 +218,21 @@ static int read_text(struct event_decoder *d, struct event_batch *b, const struc
     if (!err && t->text.len)
         scrub_last_text(d, b, out);
     return err;
+}
+
+/* The key of an entity. Scrubbing could make one key of two, so what would be scrubbed is refused. */
+static int read_key(struct event_decoder *d, struct event_batch *b, const struct member *m, struct text *out)
+{
+    const struct json_token *t = m->token;
+    char copy[KEY_MAX];
+    if (t->type != JSON_STRING || t->text.len < 1 || t->text.len > KEY_MAX)
+        return refuse_member(d, m, "text of 1 to 64 bytes");
+    memcpy(copy, t->text.at, t->text.len);
+    if (memmem(copy, t->text.len, "rrn:#", 5) ||
+        (d->scrub && has_11_digits(copy, t->text.len) && d->scrub(copy, t->text.len) != t->text.len))
+        return refuse(d, "%s%.*s: has 11 digits like a national register number, which no key may have",
+                      m->prefix, (int)m->name.len, m->name.at);
+    return batch_add_text(b, t->text.at, t->text.len, out);
 }
 
 /* Columns. Each reader takes a token that is not null and refuses it or sets the column. */
@@ -393,6 +411,28 @@ static int write_json_text(struct event_batch *b, struct json_span s, struct tex
     return err ? err : batch_add_text(b, "\"", 1, out);
 }
 
+/* One member of a COLUMN_JSON: a key the column knows, and a text it knows. */
+static int check_json_member(struct event_decoder *d, const struct column *column, const struct member *m,
+                             const struct json_token *t)
+{
+    struct found key = show_text(d, t->key, "");
+    const struct json_token name = {.text = t->key, .type = JSON_STRING};
+    if (column->keys && word_index(column->keys, count_words(column->keys), &name) < 0)
+        return refuse_word(d, m, "an object", column->keys, count_words(column->keys), &name);
+    if (t->type == JSON_NULL && column->null_members)
+        return 0;
+    if (t->type != JSON_STRING)
+        return refuse(d, "%s%.*s.%s: must be text%s, is %s", m->prefix, (int)m->name.len, m->name.at,
+                      key.text, column->null_members ? " or null" : "", show_token(d, t).text);
+    if (column->words && word_index(column->words, count_words(column->words), t) < 0) {
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "%s%.*s.", m->prefix, (int)m->name.len, m->name.at);
+        return refuse_word(d, &(struct member){prefix, t->key, t}, "one", column->words,
+                           count_words(column->words), t);
+    }
+    return 0;
+}
+
 static int read_json(struct event_decoder *d, const struct target *to, const struct member *m)
 {
     const struct json_token *object = m->token;
@@ -403,18 +443,16 @@ static int read_json(struct event_decoder *d, const struct target *to, const str
     struct text whole, piece;
     int err = batch_add_text(to->batch, "{", 1, &whole);
     for (uint32_t t = (uint32_t)(object - tokens) + 1; t < object->next && !err; t = tokens[t].next) {
-        if (tokens[t].type != JSON_STRING) {
-            struct found f = show_text(d, tokens[t].key, "");
-            return refuse(d, "%s%.*s.%s: must be text, is %s", m->prefix, (int)m->name.len, m->name.at,
-                          f.text, show_token(d, tokens + t).text);
-        }
-        if (t > (uint32_t)(object - tokens) + 1)
+        err = check_json_member(d, to->column, m, tokens + t);
+        if (!err && t > (uint32_t)(object - tokens) + 1)
             err = batch_add_text(to->batch, ",", 1, &piece);
         if (!err)
             err = write_json_text(to->batch, tokens[t].key, &piece);
         if (!err)
             err = batch_add_text(to->batch, ":", 1, &piece);
-        if (!err)
+        if (!err && tokens[t].type == JSON_NULL)
+            err = batch_add_text(to->batch, "null", 4, &piece);
+        else if (!err)
             err = write_json_text(to->batch, tokens[t].text, &piece);
     }
     if (!err)
@@ -452,7 +490,8 @@ static int read_parsed(struct event_decoder *d, const struct target *to, const s
 static int read_column_text(struct event_decoder *d, const struct target *to, const struct member *m)
 {
     struct text text;
-    int err = read_text(d, to->batch, m, 0, &text);
+    int err = to->column->kind == COLUMN_KEY ? read_key(d, to->batch, m, &text)
+                                             : read_text(d, to->batch, m, 0, &text);
     if (!err)
         event_set_text(to->batch, to->event, to->index, text);
     return err;
@@ -474,6 +513,7 @@ static int read_column(struct event_decoder *d, const struct target *to, const s
     case COLUMN_BOOL:
         return read_bool(d, to, m);
     case COLUMN_TEXT:
+    case COLUMN_KEY:
         return read_column_text(d, to, m);
     case COLUMN_INT:
         return read_int(d, to, m);
@@ -604,7 +644,7 @@ static int find_kind(struct event_decoder *d, const struct json_token *type, uin
     if (err)
         return err;
     for (int k = 0; k < d->kind_count; k++)
-        if (span_equal(type->text, d->types[k])) {
+        if (span_equal(type->text, d->types[k]) || span_equal(type->text, d->also[k])) {
             *out = (uint16_t)k;
             return 0;
         }

@@ -77,6 +77,7 @@ static void put_value(yajl_gen g, const struct event_batch *b, const struct colu
         put(g, text);
         break;
     case COLUMN_TEXT:
+    case COLUMN_KEY:
         put_text(g, batch_text(b, v->text), v->text.len);
         break;
     case COLUMN_INT:

@@ -410,6 +410,51 @@ static void explain_gedoogjaar(struct explanation *e)
         use_rule(e, s, "gedoog.covers");
 }
 
+#define VERDICTS_SHOWN 5
+
+/* "S1 of 2022-03-01 (2021-2022) negatief, ...": the last ones. */
+static void explain_evaluations(struct explanation *e)
+{
+    size_t n = e->in->verdict_count;
+    if (n == 0)
+        return;
+    struct step *s = open_step(e, "Evaluations of the use of GOK means", "regulation 3, [GO 5.3, OS]");
+    if (n > VERDICTS_SHOWN)
+        say(s, "After %zu earlier ones: ", n - VERDICTS_SHOWN);
+    for (size_t i = n > VERDICTS_SHOWN ? n - VERDICTS_SHOWN : 0; i < n; i++) {
+        const struct inspection_report *r = e->in->verdicts + i;
+        int year, month, day;
+        date_to_ymd(r->date, &year, &month, &day);
+        say(s, "%s of %04d-%02d-%02d (%s) %s%s", r->report_id, year, month, day, YEAR(r->year),
+            r->gok == GOK_NEGATIEF ? "negatief" : "positief", i + 1 < n ? "; " : ".");
+    }
+}
+
+/* Which second negative brought the sanction about, and until when it runs. */
+static void say_span(struct explanation *e, struct step *s)
+{
+    const struct allocation *row = e->in->row;
+    const struct inspection_report *verdicts = e->in->verdicts;
+    struct sanction_span spans[EXPLAIN_VERDICTS_MAX / 2];
+    struct evaluation evaluation;
+    assert(e->in->verdict_count <= EXPLAIN_VERDICTS_MAX);
+    evaluation_judge(verdicts, e->in->verdict_count, &evaluation, spans);
+    bool covered = sanction_covers(spans, evaluation.span_count, row->year);
+    for (size_t i = 0; i < evaluation.span_count; i++) {
+        if (!sanction_covers(spans + i, 1, row->year))
+            continue;
+        say(s, " %s was the second negative in a row: half from %s ", verdicts[spans[i].second].report_id,
+            YEAR(spans[i].first_year));
+        if (spans[i].last_year == EVALUATION_NO_YEAR)
+            say(s, "until an evaluation is positive.");
+        else
+            say(s, "up to and including %s, the year of the positive %s.", YEAR(spans[i].last_year),
+                verdicts[spans[i].positive].report_id);
+    }
+    if (e->in->verdict_count > 0 && covered != (row->sanction_halves != 2))
+        say(s, " NOTE: the reports say %s.", covered ? "otherwise: one runs" : "otherwise: none runs");
+}
+
 static void explain_sanction(struct explanation *e)
 {
     const struct allocation *row = e->in->row;
@@ -425,6 +470,7 @@ static void explain_sanction(struct explanation *e)
             YEAR(row->year), row->hours, HALVES(row->hours), row->granted);
     else
         say(s, "One runs in %s, but there are no hours to halve.", YEAR(row->year));
+    say_span(e, s);
     if (row->sanction_halves != 2)
         use_rule(e, s, "rounding");
 }
@@ -462,6 +508,7 @@ static void build_explanation(struct explanation *e, const struct explain_input 
         say(open_step(e, "Threshold, minimum, gedoogjaar", cite_stream(in->row)),
             "None for this stream: nothing can be lost.");
     }
+    explain_evaluations(e);
     explain_sanction(e);
     explain_result(e);
 }

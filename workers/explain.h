@@ -6,6 +6,7 @@
 #pragma once
 
 #include "workers/allocation.h"
+#include "workers/evaluation.h"
 
 struct explain_input {
     const struct rules_set *set;
@@ -14,7 +15,11 @@ struct explain_input {
     const struct allocation_school *school;
     const char *school_name; /* may be "" */
     bool count_closed;
+    const struct inspection_report *verdicts; /* the school's reports with a GOK verdict, in order; at most
+                                                 EXPLAIN_VERDICTS_MAX, the last ones */
+    size_t verdict_count;
 };
+#define EXPLAIN_VERDICTS_MAX 64
 
 /* malloc'ed, the caller frees; NULL when out of memory. */
 char *explain_text(const struct explain_input *in);

@@ -38,13 +38,13 @@ struct ledger *ledger_new(void)
 {
     struct ledger *l = calloc(1, sizeof *l);
     struct group_cells *scratch = calloc(GROUP_COUNT, sizeof *scratch);
-    if (!l || !scratch) {
+    if (!l || !scratch || entities_new(l)) {
         free(l);
         free(scratch);
         return NULL;
     }
     l->scratch = scratch;
-    l->bytes = sizeof *l + GROUP_COUNT * sizeof *scratch;
+    l->bytes += sizeof *l + GROUP_COUNT * sizeof *scratch;
     l->last_slot = NONE;
     l->batch = 1;
     /* The seed only spreads keys over places, so that no feed can choose pupils that collide: no answer
@@ -62,6 +62,7 @@ void ledger_free(struct ledger **ledger)
     ledger_commit(l);
     pupils_free(l);
     schools_free(l);
+    entities_free(l);
     for (uint32_t i = 0; i < l->stream_count; i++) {
         free(l->streams[i].name);
         free(l->streams[i].resends);
@@ -150,7 +151,18 @@ int ledger_set_rules(struct ledger *l, const struct rules_set *set)
     int err = pupils_recount(l);
     for (uint32_t i = 0; i < l->count_count; i++)
         ledger_touch(l, i);
+    entities_forget_deadlines(l);
     return err;
+}
+
+void ledger_set_fixed(struct ledger *l, const struct fixed *fixed)
+{
+    l->fixed = fixed;
+}
+
+const struct fixed *ledger_fixed(const struct ledger *l)
+{
+    return l->fixed;
 }
 
 const struct rules_set *ledger_rules(const struct ledger *l)
@@ -200,6 +212,7 @@ static void forget_touched(struct ledger *l)
 {
     l->batch++;
     l->touched_count = 0;
+    entities_forget_touched(l);
 }
 
 void ledger_begin(struct ledger *l)
@@ -226,12 +239,14 @@ void ledger_commit(struct ledger *l)
 {
     for (uint32_t i = 0; i < l->undo_count; i++)
         schools_forget(l->undo + i);
+    entities_commit(l);
     end_batch(l);
 }
 
 void ledger_rollback(struct ledger *l)
 {
     l->last_slot = NONE;
+    entities_rollback(l);
     for (uint32_t i = l->undo_count; i-- > 0;) {
         const struct undo *undo = l->undo + i;
         switch ((enum undo_kind)undo->kind) {
@@ -248,6 +263,21 @@ void ledger_rollback(struct ledger *l)
         }
     }
     end_batch(l);
+}
+
+/* The entities of the small feeds; where one moves a sanction, every year of the school is looked at. */
+static int apply_entity(struct ledger *l, uint32_t stream, const struct event_batch *batch,
+                        const struct event *event)
+{
+    uint32_t schools[2];
+    int err = entities_apply(l, stream, batch, event, schools);
+    for (int i = 0; i < 2 && !err; i++) {
+        uint32_t school = schools[i] ? schools_find(l, schools[i]) : NONE;
+        uint32_t count = school == NONE ? NONE : l->schools[school].first_count;
+        for (; count != NONE; count = l->counts[count].next)
+            ledger_touch(l, count);
+    }
+    return err;
 }
 
 int ledger_apply(struct ledger *l, const struct event_batch *batch, const struct event *event)
@@ -269,7 +299,7 @@ int ledger_apply(struct ledger *l, const struct event_batch *batch, const struct
     case EVENT_REGISTRATION_CLOSED:
         return pupils_apply(l, stream, batch, event);
     default:
-        return ERR_INVALID;
+        return event->type < EVENT_TYPE_COUNT ? apply_entity(l, stream, batch, event) : ERR_INVALID;
     }
 }
 
@@ -431,5 +461,5 @@ uint64_t ledger_digest(const struct ledger *l)
         h = ledger_mix(h, (uint64_t)(uint32_t)one.held << 32 | (uint32_t)one.announced);
         sum += ledger_mix(h, (uint32_t)s->held);
     }
-    return sum + pupils_digest(l) + schools_digest(l);
+    return sum + pupils_digest(l) + schools_digest(l) + entities_digest(l);
 }

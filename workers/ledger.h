@@ -14,6 +14,7 @@
 #include "workers/alert.h"
 #include "workers/allocation.h"
 #include "workers/event.h"
+#include "workers/fixed.h"
 
 struct ledger;
 
@@ -73,6 +74,15 @@ struct ledger_closed ledger_closed(const struct ledger *l, uint32_t school_id, i
 /* Regular registrations of one pupil in two or more schools whose counts are closed, weights above 1 together. */
 typedef void (*ledger_double_fn)(void *context, const struct alert_double *d);
 void ledger_doubles(const struct ledger *l, uint32_t school_id, int year, ledger_double_fn fn, void *context);
+
+/* Events of a school and school year that risk indicators count (design 9), and the pupils they are held against: all that the
+ * teldag of that year counts, half units. */
+void ledger_incidents(const struct ledger *l, uint32_t school_id, int year,
+                      int32_t out[RISK_INDICATOR_COUNT]);
+int64_t ledger_halves(const struct ledger *l, uint32_t school_id, int year);
+/* What the operator fixed; must outlive its use. NULL: nothing. Touches nothing: who sets another looks at everything. */
+void ledger_set_fixed(struct ledger *l, const struct fixed *fixed);
+const struct fixed *ledger_fixed(const struct ledger *l);
 
 /* Allocation rows of one school for one year of use, with history (computed, else entitlement.known, else the
  * predecessors'). At most 3. */

@@ -7,6 +7,7 @@
  * official, then the lowest school number; (4) else nothing is known and there is no grace. Whether year y is
  * grace asks the status of y-1, and whether that was grace asks whether y-2 was granted in the ordinary way,
  * which asks nothing: three years bound the recursion. */
+#include "workers/derive.h"
 #include "workers/ledger_internal.h"
 
 struct history { /* of a school, seen from `year` */
@@ -36,7 +37,8 @@ static int compute_rows(const struct ledger *l, uint32_t school, int year, int d
                                       .closed_on = l->facts[fact].closed_on};
     struct history before = {.l = l, .school = school, .year = year, .depth = depth, .count = -1};
     struct allocation_history history = {.previous = previous_status, .context = &before};
-    return allocation_compute(rules_for_year(l->rules, year), &facts, year, cells, &history, 2, rows);
+    return allocation_compute(rules_for_year(l->rules, year), &facts, year, cells, &history,
+                              derive_sanction_halves(l, facts.school_id, year), rows);
 }
 
 struct known {

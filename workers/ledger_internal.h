@@ -14,6 +14,8 @@
 
 #include "workers/ledger.h"
 
+struct subject;
+
 #define NONE       UINT32_MAX
 #define YEAR_FIRST 1990
 #define YEAR_LAST  2099
@@ -62,6 +64,7 @@ struct count {
     uint32_t cells[GROUP_COUNT];
     int32_t halves[GROUP_COUNT]; /* sum of the group's cells */
     uint32_t live[GROUP_COUNT];  /* winners that stand */
+    int32_t incidents[RISK_INDICATOR_COUNT];
     int16_t year;
 };
 
@@ -123,6 +126,7 @@ struct undo {
 struct ledger {
     uint64_t seed[3];
     const struct rules_set *rules;
+    const struct fixed *fixed;
     int32_t teldag[YEAR_COUNT];
     size_t bytes;
 
@@ -160,6 +164,7 @@ struct ledger {
     uint32_t last_slot; /* of the last registration event: events of a school come together */
 
     uint64_t live, unmatched, known_schools, count_rows;
+    struct entities *entities; /* entities.c */
 };
 
 static inline struct entry *ledger_entry(const struct ledger *l, uint32_t i)
@@ -217,3 +222,20 @@ void schools_free(struct ledger *l);
 
 /* ledger_history.c fills ledger_allocations(). */
 void ledger_gather(const struct ledger *l, uint32_t count, struct group_cells cells[GROUP_COUNT]);
+
+/* ledger_incidents.c: before and after a change of what stands of a key; the room is made between. */
+void incidents_drop(struct ledger *l, const struct subject *subject);
+int incidents_reserve(struct ledger *l, const struct subject *subject) MUST_CHECK;
+void incidents_add(struct ledger *l, const struct subject *subject);
+
+/* entities.c */
+int entities_new(struct ledger *l) MUST_CHECK;
+void entities_free(struct ledger *l);
+/* schools: whose allocations may move by it, 0 = none. */
+int entities_apply(struct ledger *l, uint32_t stream, const struct event_batch *batch,
+                   const struct event *event, uint32_t schools[2]) MUST_CHECK;
+void entities_commit(struct ledger *l);
+void entities_rollback(struct ledger *l);
+void entities_forget_touched(struct ledger *l);   /* with the number of the batch */
+void entities_forget_deadlines(struct ledger *l); /* another rules set */
+uint64_t entities_digest(const struct ledger *l);

@@ -11,6 +11,7 @@
 #include <sysexits.h>
 
 #include "daemon/log.h"
+#include "workers/allocation.h"
 #include "workers/report.h"
 
 #define REQUEST_MS 30000 /* how long a command waits for its turn */
@@ -158,6 +159,34 @@ static void order_dead_letter(void *context, const struct json_value *request, s
         send_order(context, &order, answer);
 }
 
+/* "2025-2026" -> 2025; 0 when it is no school year. */
+static int school_year(const char *text)
+{
+    char again[YEAR_TEXT_MAX];
+    int year = atoi(text);
+    if (year < 1990 || year > 2098)
+        return 0;
+    year_format(year, again);
+    return strcmp(text, again) == 0 ? year : 0;
+}
+
+static void order_fix(void *context, const struct json_value *request, struct json_writer *answer)
+{
+    struct writer_request order = {0};
+    const char *what = json_string(json_get(request, "what"), "");
+    bool budget = strcmp(what, "budget") == 0;
+    if (!budget && strcmp(what, "reference") != 0) {
+        control_refuse(answer, EX_USAGE, "\"what\" must be \"budget\" or \"reference\"");
+        return;
+    }
+    order.act = budget ? ACT_FIX_BUDGET : ACT_FIX_REFERENCE;
+    order.year = school_year(json_string(json_get(request, "school_year"), ""));
+    if (order.year)
+        send_order(context, &order, answer);
+    else
+        control_refuse(answer, EX_USAGE, "\"school_year\" must be a school year, such as \"2025-2026\"");
+}
+
 /* 3. Reload. */
 
 /* Puts a rules set in force unless it already is. 0, or an exit code with the reason in text. */
@@ -261,6 +290,7 @@ const struct control_command operator_commands[] = {
     {"pause", order_pause, true},
     {"resume", order_resume, true},
     {"dead-letter", order_dead_letter, true},
+    {"fix", order_fix, true},
     {"reload", order_reload, true},
     {NULL},
 };

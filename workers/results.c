@@ -14,6 +14,7 @@
 
 #define NONE       UINT32_MAX
 #define PLACES_MAX 7
+#define BUCKETS    4096 /* of firing alerts by subject */
 
 /* The allocation rows a school can have in a year; a row's place is its index here. */
 static const struct {
@@ -30,15 +31,16 @@ struct standing { /* rows of one school and year; the year of use for allocation
                    */
     uint32_t school_id, first_alert;
     int16_t year;
-    uint8_t counts, allocations; /* bit per group and place: the row stands */
+    uint8_t counts, allocations, risks; /* bit per group, place, indicator: the row stands */
     bool has_closed;
-    uint64_t closed, count[GROUP_COUNT], allocation[PLACES_MAX];
+    uint64_t closed, count[GROUP_COUNT], allocation[PLACES_MAX], risk[RISK_INDICATOR_COUNT];
 };
 
 struct firing {
     struct alert_key key;
     enum severity severity;
-    uint32_t next, seen; /* number of the look that implied it */
+    uint32_t next, seen;      /* number of the look that implied it */
+    uint32_t next_of_subject; /* of the same bucket; only alerts of a subject are in one */
 };
 
 struct results {
@@ -49,6 +51,7 @@ struct results {
     struct firing *firing;
     uint32_t firing_room, free_first, free_count;
     uint32_t look;
+    uint32_t buckets[BUCKETS];
     uint64_t numbers[ALERT_KIND_COUNT][3];
     char rules[40];
 };
@@ -59,8 +62,10 @@ struct results {
 struct results *results_new(void)
 {
     struct results *r = calloc(1, sizeof *r);
-    if (r)
-        r->free_first = NONE;
+    if (!r)
+        return NULL;
+    r->free_first = NONE;
+    memset(r->buckets, 0xff, sizeof r->buckets);
     return r;
 }
 
@@ -92,6 +97,7 @@ void changes_fini(struct changes *c)
     free(c->counts);
     free(c->closed);
     free(c->allocations);
+    free(c->risks);
     free(c->alerts);
     memset(c, 0, sizeof *c);
 }
@@ -247,6 +253,14 @@ static uint64_t digest_allocation(const struct allocation *a)
     return digest_optional(a->has_margin_hours, a->margin_hours, h);
 }
 
+/* Bit for bit: the database keeps a double as it is. */
+static uint64_t digest_risk(int32_t observed, int64_t halves, const struct risk *risk)
+{
+    uint64_t p;
+    memcpy(&p, &risk->probability, sizeof p);
+    return mix(mix(mix((uint32_t)observed, (uint64_t)halves), p), (uint64_t)risk->band);
+}
+
 static int place_of(enum staffing staffing, enum group group)
 {
     for (int i = 0; i < PLACES_MAX; i++)
@@ -293,6 +307,18 @@ int results_load_allocation(struct results *r, const struct allocation *row)
     return 0;
 }
 
+int results_load_risk(struct results *r, const struct risk_row *row)
+{
+    uint32_t i;
+    if ((unsigned)row->indicator >= RISK_INDICATOR_COUNT)
+        return ERR_INVALID;
+    if (reserve_standing(r, row->school_id, row->year, &i))
+        return ERR_NOMEM;
+    r->standing[i].risks |= (uint8_t)(1u << row->indicator);
+    r->standing[i].risk[row->indicator] = digest_risk(row->observed, row->halves, &row->risk);
+    return 0;
+}
+
 static uint32_t find_firing(const struct results *r, const struct alert_key *key)
 {
     uint32_t s = find_standing(r, key->school_id, key->year);
@@ -300,6 +326,35 @@ static uint32_t find_firing(const struct results *r, const struct alert_key *key
     while (i != NONE && !alert_key_equal(&r->firing[i].key, key))
         i = r->firing[i].next;
     return i;
+}
+
+static uint32_t *subject_bucket(struct results *r, const struct subject *s)
+{
+    uint64_t h = mix(s->kind + 1, s->school_id);
+    for (const char *p = s->id; *p; p++)
+        h = mix(h, (uint8_t)*p);
+    return r->buckets + h % BUCKETS;
+}
+
+static void enter_bucket(struct results *r, uint32_t i)
+{
+    struct subject subject;
+    if (!derive_subject_of(&r->firing[i].key, &subject))
+        return;
+    uint32_t *head = subject_bucket(r, &subject);
+    r->firing[i].next_of_subject = *head;
+    *head = i;
+}
+
+static void leave_bucket(struct results *r, uint32_t i)
+{
+    struct subject subject;
+    if (!derive_subject_of(&r->firing[i].key, &subject))
+        return;
+    uint32_t *link = subject_bucket(r, &subject);
+    while (*link != i)
+        link = &r->firing[*link].next_of_subject;
+    *link = r->firing[i].next_of_subject;
 }
 
 /* Its record and room are there: reserved by whoever found the change. */
@@ -314,6 +369,7 @@ static void set_firing(struct results *r, const struct alert_key *key, enum seve
         r->free_count--;
         r->firing[i] = (struct firing){.key = *key, .next = s->first_alert};
         s->first_alert = i;
+        enter_bucket(r, i);
     } else {
         r->numbers[key->kind][r->firing[i].severity]--;
     }
@@ -331,6 +387,7 @@ static void clear_firing(struct results *r, const struct alert_key *key)
         return;
     uint32_t i = *link;
     *link = r->firing[i].next;
+    leave_bucket(r, i);
     r->numbers[key->kind][r->firing[i].severity]--;
     r->firing[i].next = r->free_first;
     r->free_first = i;
@@ -447,27 +504,25 @@ static void take_implied(struct diff *d)
         d->err = append_alert(d->r, &d->alert, d->out);
 }
 
-static bool kind_is_threshold(enum alert_kind kind)
+static void resolve_unseen_alert(struct diff *d, const struct firing *f)
 {
-    return kind == ALERT_THRESHOLD_NEAR || kind == ALERT_THRESHOLD_GRACE || kind == ALERT_THRESHOLD_LOST;
+    if (f->seen == d->r->look)
+        return;
+    memset(&d->alert, 0, sizeof d->alert);
+    d->alert.key = f->key;
+    d->alert.severity = f->severity;
+    alert_resolve(&d->alert);
+    d->err = append_alert(d->r, &d->alert, d->out);
 }
 
 /* What fires of a school and year but was not implied by this look is resolved. */
-static void resolve_unseen(struct diff *d, uint32_t school_id, int year, bool threshold)
+static void resolve_unseen(struct diff *d, uint32_t school_id, int year, enum alert_scope scope)
 {
     uint32_t s = find_standing(d->r, school_id, year);
     uint32_t i = s == NONE ? NONE : d->r->standing[s].first_alert;
-    for (; i != NONE && !d->err; i = d->r->firing[i].next) {
-        const struct firing *f = d->r->firing + i;
-        if (f->seen == d->r->look || alert_kind_is_operational(f->key.kind) ||
-            kind_is_threshold(f->key.kind) != threshold)
-            continue;
-        memset(&d->alert, 0, sizeof d->alert);
-        d->alert.key = f->key;
-        d->alert.severity = f->severity;
-        alert_resolve(&d->alert);
-        d->err = append_alert(d->r, &d->alert, d->out);
-    }
+    for (; i != NONE && !d->err; i = d->r->firing[i].next)
+        if (alert_kind_scope(d->r->firing[i].key.kind) == scope)
+            resolve_unseen_alert(d, d->r->firing + i);
 }
 
 static void take_double(void *context, const struct alert_double *found)
@@ -475,6 +530,60 @@ static void take_double(void *context, const struct alert_double *found)
     struct diff *d = context;
     alert_registration_double(found, &d->alert);
     take_implied(d);
+}
+
+static void push_risk(struct diff *d, const struct risk_row *row)
+{
+    struct changes *out = d->out;
+    struct risk_row *grown = grow(out->risks, out->risk_count, &out->risk_room, sizeof *grown);
+    if (!grown) {
+        d->err = ERR_NOMEM;
+        return;
+    }
+    out->risks = grown;
+    out->risks[out->risk_count++] = *row;
+}
+
+/* One indicator of a school and count year (design 9): the row that stands against what counts, events and reference
+ * say now, and its alert. A school without events has no row: its probability is 1. */
+static void diff_risk(struct diff *d, const struct ledger_school *school, struct risk_row *row)
+{
+    const struct risk_reference *reference =
+        school->known ? fixed_reference(ledger_fixed(d->l), row->year, school->level, row->indicator) : NULL;
+    risk_judge(row->observed, reference != NULL, reference ? reference->rate : exact_from_int(0), row->halves,
+               &row->risk);
+    uint32_t i = find_standing(d->r, row->school_id, row->year);
+    const struct standing *s = d->r->standing + i;
+    bool stands = s->risks >> row->indicator & 1;
+    row->gone = !row->risk.judged || row->observed == 0;
+    if (row->gone ? stands
+                  : !stands || s->risk[row->indicator] != digest_risk(row->observed, row->halves, &row->risk))
+        push_risk(d, row);
+    if (row->gone || row->risk.band != RISK_VERY_HIGH)
+        return;
+    struct alert_school who = {school->school_id, school->name, ledger_rules(d->l), INT32_MIN};
+    struct alert_risk facts = {&who, reference, &row->risk, row->observed, row->halves};
+    alert_risk_high(&facts, &d->alert);
+    take_implied(d);
+}
+
+static void diff_risks(struct diff *d, uint32_t school_id, int year)
+{
+    int32_t observed[RISK_INDICATOR_COUNT];
+    struct ledger_school school = ledger_school(d->l, school_id);
+    int64_t halves = ledger_halves(d->l, school_id, year);
+    uint32_t i;
+    ledger_incidents(d->l, school_id, year, observed);
+    if (!d->err)
+        d->err = reserve_standing(d->r, school_id, year, &i);
+    for (int k = 0; k < RISK_INDICATOR_COUNT && !d->err; k++) {
+        struct risk_row row = {.school_id = school_id,
+                               .year = year,
+                               .indicator = (enum risk_indicator)k,
+                               .observed = observed[k],
+                               .halves = halves};
+        diff_risk(d, &school, &row);
+    }
 }
 
 static void diff_count_year(struct diff *d, uint32_t school_id, int year)
@@ -489,7 +598,8 @@ static void diff_count_year(struct diff *d, uint32_t school_id, int year)
         take_implied(d);
     }
     ledger_doubles(d->l, school_id, year, take_double, d);
-    resolve_unseen(d, school_id, year, false);
+    diff_risks(d, school_id, year);
+    resolve_unseen(d, school_id, year, SCOPE_COUNT_YEAR);
 }
 
 static void push_allocation(struct diff *d, const struct allocation *a, bool gone)
@@ -535,7 +645,7 @@ static void diff_use_year(struct diff *d, uint32_t school_id, int year)
                                .group = places[place].group};
         push_allocation(d, &a, true);
     }
-    resolve_unseen(d, school_id, year, true);
+    resolve_unseen(d, school_id, year, SCOPE_USE_YEAR);
 }
 
 static int compare_ledger_keys(const void *a, const void *b)
@@ -623,6 +733,65 @@ int results_diff(struct results *r, const struct ledger *l, const struct ledger_
     return d.err;
 }
 
+static void take_derived(void *context, const struct alert *alert)
+{
+    struct diff *d = context;
+    d->alert = *alert;
+    take_implied(d);
+}
+
+static void diff_subject(struct diff *d, const struct subject *subject, int32_t today)
+{
+    int32_t changes;
+    d->r->look++;
+    int err = derive_subject(d->l, subject, today, take_derived, d, &changes);
+    if (!d->err)
+        d->err = err;
+    for (uint32_t i = *subject_bucket(d->r, subject); i != NONE && !d->err;
+         i = d->r->firing[i].next_of_subject) {
+        struct subject other;
+        if (derive_subject_of(&d->r->firing[i].key, &other) && subject_compare(&other, subject) == 0)
+            resolve_unseen_alert(d, d->r->firing + i);
+    }
+}
+
+int results_diff_subjects(struct results *r, const struct ledger *l, int32_t today,
+                          const struct subject *subjects, size_t count, struct changes *out)
+{
+    size_t alerts_before = out->alert_count;
+    struct diff d = {.r = r, .l = l, .out = out};
+    for (size_t i = 0; i < count && !d.err; i++)
+        diff_subject(&d, subjects + i, today);
+    if (out->alert_count > alerts_before)
+        qsort(out->alerts + alerts_before, out->alert_count - alerts_before, sizeof *out->alerts,
+              compare_alerts);
+    return d.err;
+}
+
+int results_subjects(const struct results *r, const struct ledger *l, struct subject **subjects,
+                     size_t *count)
+{
+    size_t firing = r->firing_room - r->free_count, kept = 0;
+    int err = entities_all(l, subjects, count);
+    struct subject *grown = err ? NULL : realloc(*subjects, (*count + firing + 1) * sizeof *grown);
+    if (!grown) {
+        if (!err)
+            free(*subjects);
+        *subjects = NULL;
+        return ERR_NOMEM;
+    }
+    *subjects = grown;
+    for (int b = 0; b < BUCKETS; b++)
+        for (uint32_t i = r->buckets[b]; i != NONE; i = r->firing[i].next_of_subject)
+            *count += derive_subject_of(&r->firing[i].key, grown + *count);
+    qsort(grown, *count, sizeof *grown, subject_compare);
+    for (size_t i = 0; i < *count; i++)
+        if (!kept || subject_compare(grown + kept - 1, grown + i) != 0)
+            grown[kept++] = grown[i];
+    *count = kept;
+    return 0;
+}
+
 int results_keys(const struct results *r, const struct ledger *l, struct ledger_key **keys, size_t *key_count)
 {
     struct ledger_key *all = NULL;
@@ -696,8 +865,20 @@ static void fold_allocation(struct results *r, const struct allocation_row *row)
     s->allocation[place] = digest_allocation(&row->a);
 }
 
+static void fold_risk(struct results *r, const struct risk_row *row)
+{
+    struct standing *s = must_find(r, row->school_id, row->year);
+    s->risks &= (uint8_t) ~(1u << row->indicator);
+    if (row->gone)
+        return;
+    s->risks |= (uint8_t)(1u << row->indicator);
+    s->risk[row->indicator] = digest_risk(row->observed, row->halves, &row->risk);
+}
+
 void results_fold(struct results *r, const struct changes *c)
 {
+    for (size_t i = 0; i < c->risk_count; i++)
+        fold_risk(r, c->risks + i);
     for (size_t i = 0; i < c->count_count; i++)
         fold_count(r, c->counts + i);
     for (size_t i = 0; i < c->closed_count; i++) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "workers/alert.h"
+#include "workers/derive.h"
 #include "workers/ledger.h"
 
 struct results;
@@ -28,6 +29,15 @@ struct allocation_row {
     struct allocation a;
     bool gone;
 };
+struct risk_row { /* teldag_data.risk_state: of schools with an event, in years with a reference */
+    uint32_t school_id;
+    int year; /* count year */
+    enum risk_indicator indicator;
+    int32_t observed;
+    int64_t halves;
+    struct risk risk;
+    bool gone;
+};
 struct changes {
     struct count_row *counts;
     size_t count_count;
@@ -35,10 +45,12 @@ struct changes {
     size_t closed_count;
     struct allocation_row *allocations;
     size_t allocation_count;
+    struct risk_row *risks;
+    size_t risk_count;
     struct alert *alerts; /* in the order of their sequence numbers */
     size_t alert_count;
     /* private */
-    size_t count_room, closed_room, allocation_room, alert_room;
+    size_t count_room, closed_room, allocation_room, alert_room, risk_room;
     char rules[40]; /* hash of the rules set the rows rest on */
 };
 
@@ -51,6 +63,7 @@ void changes_fini(struct changes *c);
 int results_load_count(struct results *r, const struct count_row *row) MUST_CHECK;
 int results_load_closed(struct results *r, const struct closed_row *row) MUST_CHECK;
 int results_load_allocation(struct results *r, const struct allocation *row) MUST_CHECK;
+int results_load_risk(struct results *r, const struct risk_row *row) MUST_CHECK; /* without risk.expected */
 int results_load_alert(struct results *r, const struct alert_key *key,
                        enum severity severity) MUST_CHECK; /* firing */
 
@@ -60,6 +73,13 @@ int results_load_alert(struct results *r, const struct alert_key *key,
  * diff after loading takes the ledger's set for theirs. One diff per changes; on an error drop them. */
 int results_diff(struct results *r, const struct ledger *l, const struct ledger_key *keys, size_t key_count,
                  struct changes *out) MUST_CHECK;
+/* The alerts of these subjects on a day against those of theirs that fire; ordered among themselves, after what out holds.
+ * Each subject once. */
+int results_diff_subjects(struct results *r, const struct ledger *l, int32_t today,
+                          const struct subject *subjects, size_t count, struct changes *out) MUST_CHECK;
+/* Every subject of the ledger, and those whose alerts fire here; ascending, malloc'ed. */
+int results_subjects(const struct results *r, const struct ledger *l, struct subject **subjects,
+                     size_t *count) MUST_CHECK;
 /* Everything there is in the ledger or stands here, ascending: what a rebuild must diff so that rows nobody can explain
  * any more go too. */
 int results_keys(const struct results *r, const struct ledger *l, struct ledger_key **keys /* malloc'ed */,

@@ -135,6 +135,19 @@ static bool parse_number(const struct rules_spec *spec, const char *text, struct
            (spec->type != RULES_INT || out->scale == 0);
 }
 
+/* "" is an amount that nobody has told us yet: what rests on it stays unknown too. */
+static bool parse_euro(const struct rules_spec *spec, const char *text, int64_t *cents)
+{
+    struct exact euro;
+    *cents = RULES_NO_EURO;
+    if (!*text)
+        return true;
+    if (!parse_number(spec, text, &euro) || euro.scale > 2)
+        return false;
+    *cents = (int64_t)exact_round(exact_mul(euro, exact_from_int(100)), ROUND_GT4);
+    return true;
+}
+
 static int find_word(const char *const *words, const char *text)
 {
     for (int i = 0; words[i]; i++)
@@ -167,6 +180,11 @@ static void describe_spec(const struct rules_spec *spec, char *out, size_t len)
     case RULES_WORD:
         expect_words(spec, out, len);
         break;
+    case RULES_EURO:
+        snprintf(out, len,
+                 "\"\" or a quoted amount in euro from %s to %s with at most 2 digits after the point",
+                 spec->min, spec->max);
+        break;
     case RULES_DATE:
         snprintf(out, len, "a quoted date \"YYYY-MM-DD\" within the school year that is counted");
         break;
@@ -178,6 +196,7 @@ static bool store_value(const struct rules_spec *spec, const char *text, int yea
 {
     char *field = (char *)rules + spec->offset;
     struct exact number;
+    int64_t cents;
     int32_t day;
     int word;
     switch (spec->type) {
@@ -203,6 +222,11 @@ static bool store_value(const struct rules_spec *spec, const char *text, int yea
             memcpy(field, &word, sizeof word);
         else
             *(bool *)field = word == 1;
+        return true;
+    case RULES_EURO:
+        if (!parse_euro(spec, text, &cents))
+            return false;
+        memcpy(field, &cents, sizeof cents);
         return true;
     case RULES_DATE:
         if (!parse_date(text, &day) || day < school_year_start(year - 1) || day >= school_year_start(year))
@@ -315,6 +339,21 @@ static int check_names(const struct parameter *rows, size_t count, struct failur
     return 0;
 }
 
+/* What must hold of several parameters together: an envelope is split whole (regulation 4). */
+static int check_together(const struct rules *rules, struct failure *f)
+{
+    struct exact sum = exact_from_int(0);
+    char year[YEAR_TEXT_MAX], text[EXACT_TEXT_MAX];
+    for (int i = 0; i < IND_COUNT; i++)
+        sum = exact_add(sum, rules->budget_split[i]);
+    if (exact_cmp(sum, exact_from_int(1)) == 0)
+        return 0;
+    year_format(rules->year, year);
+    exact_format(sum, text);
+    fail(f, "rules of %s: budget.split: the parts add up to %s instead of 1", year, text);
+    return ERR_INVALID;
+}
+
 static int parse_file_rows(const struct parameter *rows, struct rules *rules, struct failure *f)
 {
     *rules = (struct rules){.year = rows[0].year, .file_year = rows[0].year};
@@ -333,7 +372,7 @@ static int parse_file_rows(const struct parameter *rows, struct rules *rules, st
             return ERR_INVALID;
         }
     }
-    return 0;
+    return check_together(rules, f);
 }
 
 static const struct parameter *file_rows(const struct rules_set *set, int file)

@@ -44,7 +44,15 @@ struct rules {
     bool bu_eligibility_or;       /* bu.eligibility = "or" */
     bool bu_share_any;            /* bu.share_counts = "any" */
     bool gedoog_covers_threshold; /* gedoog.covers = "threshold and minimum" */
+    /* inspection and meldingen, of the school year in which the report or the melding falls */
+    int opschorting_days;                /* erkenning: within which opschorting is asked */
+    int followup_months;                 /* evaluation: within which the next one follows a first negative */
+    int answer_days, answer_days_summer; /* melding; summer: when the first span touches 1 July-31 August */
+    /* working budget on pupil characteristics (regulation 4) */
+    int64_t budget_envelope[2];           /* bao, so: euro cents; RULES_NO_EURO: no amount is known */
+    struct exact budget_split[IND_COUNT]; /* opleiding_moeder schooltoelage thuistaal buurt; together 1 */
 };
+#define RULES_NO_EURO (-1)
 
 struct rules_set; /* all years + near settings; immutable once built */
 
@@ -78,15 +86,16 @@ const struct parameter *rules_find(const struct rules_set *set, int year_of_use,
 int32_t rules_derived_teldag(int count_year);
 
 /* The one table of parameters (rules_table.c), in the order of their names. */
-enum rules_type { RULES_DECIMAL, RULES_INT, RULES_BOOL, RULES_WORD, RULES_DATE };
+enum rules_type { RULES_DECIMAL, RULES_INT, RULES_BOOL, RULES_WORD, RULES_DATE, RULES_EURO };
 struct rules_spec {
     const char *name;
     enum rules_type type;
-    size_t offset;         /* in struct rules: struct exact, int, bool, bool or int (words), int32_t (date) */
+    size_t offset;         /* in struct rules: struct exact, int, bool, bool or int (words), int32_t (date),
+                              int64_t (euro: cents) */
     const char *min, *max; /* RULES_DECIMAL, RULES_INT: inclusive */
     const char *const
         *words; /* RULES_WORD: NULL-terminated; the index is stored, in a bool unless word_is_int */
     bool word_is_int;
 };
-#define RULES_SPEC_COUNT 39
+#define RULES_SPEC_COUNT 49
 extern const struct rules_spec rules_specs[RULES_SPEC_COUNT];

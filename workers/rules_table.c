@@ -17,9 +17,13 @@
     {                                                                                                        \
         name, RULES_DECIMAL, FIELD(f), "1", MOST_COEFFICIENT, NULL, false                                    \
     }
-#define HOURS(name, f)                                                                                       \
+#define WHOLE(name, f)                                                                                       \
     {                                                                                                        \
         name, RULES_INT, FIELD(f), "0", "999", NULL, false                                                   \
+    }
+#define MONTHS(name, f)                                                                                      \
+    {                                                                                                        \
+        name, RULES_INT, FIELD(f), "0", "120", NULL, false                                                   \
     }
 #define BOOL(name, f)                                                                                        \
     {                                                                                                        \
@@ -28,6 +32,11 @@
 #define WORD(name, f, words)                                                                                 \
     {                                                                                                        \
         name, RULES_WORD, FIELD(f), NULL, NULL, words, false                                                 \
+    }
+
+#define EURO(name, f)                                                                                        \
+    {                                                                                                        \
+        name, RULES_EURO, FIELD(f), "0", "999999999", NULL, false                                            \
     }
 
 #define MOST_COEFFICIENT "4"
@@ -43,25 +52,33 @@ static const char *const covers_words[] = {"minimum", "threshold and minimum", N
 const struct rules_spec rules_specs[RULES_SPEC_COUNT] = {
     WORD("bu.eligibility", bu_eligibility_or, eligibility_words),
     WORD("bu.share_counts", bu_share_any, share_words),
-    HOURS("bubao.minimum", bu_minimum[0]),
+    WHOLE("bubao.minimum", bu_minimum[0]),
     DECIMAL("bubao.moeder", bu_moeder[0], MOST_COEFFICIENT),
     BOOL("bubao.round_points", round_points_bubao),
     DECIMAL("bubao.threshold", bu_threshold[0], MOST_THRESHOLD),
     DECIMAL("bubao.thuistaal", bu_thuistaal[0], MOST_COEFFICIENT),
     DECIMAL("bubao.value", bu_value[0], MOST_COEFFICIENT),
-    HOURS("buso.minimum", bu_minimum[1]),
+    EURO("budget.envelope_bao", budget_envelope[0]),
+    EURO("budget.envelope_so", budget_envelope[1]),
+    DECIMAL("budget.split.buurt", budget_split[IND_BUURT], MOST_SHARE),
+    DECIMAL("budget.split.moeder", budget_split[IND_OPLEIDING_MOEDER], MOST_SHARE),
+    DECIMAL("budget.split.schooltoelage", budget_split[IND_SCHOOLTOELAGE], MOST_SHARE),
+    DECIMAL("budget.split.thuistaal", budget_split[IND_THUISTAAL], MOST_SHARE),
+    WHOLE("buso.minimum", bu_minimum[1]),
     DECIMAL("buso.moeder", bu_moeder[1], MOST_COEFFICIENT),
     BOOL("buso.round_points", round_points_buso),
     DECIMAL("buso.threshold", bu_threshold[1], MOST_THRESHOLD),
     DECIMAL("buso.thuistaal", bu_thuistaal[1], MOST_COEFFICIENT),
     DECIMAL("buso.value", bu_value[1], MOST_COEFFICIENT),
+    WHOLE("erkenning.opschorting_days", opschorting_days),
+    MONTHS("evaluation.followup_months", followup_months),
     WORD("gedoog.covers", gedoog_covers_threshold, covers_words),
     FACTOR("gok.brussels_factor", so_brussels_factor),
     DECIMAL("gok.cap", so_cap, MOST_COEFFICIENT),
     BOOL("gok.combination", so_combination),
     FACTOR("gok.concentration_factor", so_concentration_factor),
     DECIMAL("gok.concentration_share", so_concentration_share, MOST_SHARE),
-    HOURS("gok.minimum", so_minimum),
+    WHOLE("gok.minimum", so_minimum),
     WORD("gok.minimum_on", minimum_on_rounded, minimum_on_words),
     BOOL("gok.round_points", round_points_so),
     DECIMAL("gok.threshold.graad1", so_threshold[GROUP_GRAAD1], MOST_THRESHOLD),
@@ -75,6 +92,8 @@ const struct rules_spec rules_specs[RULES_SPEC_COUNT] = {
     DECIMAL("gok.weight.thuisloos", so_weight[IND_THUISLOOS], MOST_COEFFICIENT),
     DECIMAL("gok.weight.thuistaal", so_weight[IND_THUISTAAL], MOST_COEFFICIENT),
     DECIMAL("gok.weight.trekkend", so_weight[IND_TREKKEND], MOST_COEFFICIENT),
+    WHOLE("melding.answer_days", answer_days),
+    WHOLE("melding.answer_days_summer", answer_days_summer),
     {"rounding", RULES_WORD, FIELD(rounding), NULL, NULL, rounding_words, true},
     DECIMAL("ses.moeder", ses_moeder, MOST_COEFFICIENT),
     DECIMAL("ses.schooltoelage", ses_toelage, MOST_COEFFICIENT),

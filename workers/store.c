@@ -98,6 +98,17 @@ int store_advance(struct db *db, const struct store_stream *b, uint64_t epoch, u
 
 /* ---- logs ---- */
 
+static void copy_words(struct db *db, const struct column *c, int64_t bits)
+{
+    const char *words[64];
+    int n = 0;
+
+    for (int i = 0; c->words[i]; i++)
+        if (bits >> i & 1)
+            words[n++] = c->words[i];
+    db_copy_text_array(db, words, n);
+}
+
 static void copy_value(struct db *db, const struct event_batch *b, const struct column *c,
                        const struct value *v)
 {
@@ -125,11 +136,15 @@ static void copy_value(struct db *db, const struct event_batch *b, const struct 
         db_copy_date(db, (int32_t)v->num);
         break;
     case COLUMN_TEXT:
+    case COLUMN_KEY:
         db_copy_bytes(db, batch_text(b, v->text), v->text.len);
         break;
     case COLUMN_WORDS:
+        copy_words(db, c, v->num);
+        break;
     case COLUMN_JSON:
-        assert(!"no log table of these feeds has such a column");
+        db_copy_jsonb(db, batch_text(b, v->text), v->text.len);
+        break;
     }
 }
 
@@ -376,6 +391,41 @@ static void write_alerts(struct db *db, const struct store_shard *shard, const s
     run_arrays(db, "alert_change", &a);
 }
 
+static void write_risks(struct db *db, const struct changes *c)
+{
+    struct db_arrays up, del;
+    size_t ups = 0, dels = 0;
+
+    db_arrays_init(&up, 7);
+    db_arrays_init(&del, 3);
+    for (size_t i = 0; i < c->risk_count; i++) {
+        const struct risk_row *row = &c->risks[i];
+        struct db_arrays *a = row->gone ? &del : &up;
+        char text[40];
+
+        db_arrays_int(a, 0, row->year);
+        db_arrays_int(a, 1, row->school_id);
+        db_arrays_text(a, 2, risk_indicator_names[row->indicator]);
+        dels += row->gone;
+        ups += !row->gone;
+        if (row->gone)
+            continue;
+        db_arrays_int(a, 3, row->observed);
+        db_arrays_int(a, 4, row->halves);
+        snprintf(text, sizeof(text), "%.17g", row->risk.probability); /* reads back as the same double */
+        db_arrays_text(a, 5, text);
+        db_arrays_text(a, 6, risk_band_names[row->risk.band]);
+    }
+    if (ups)
+        run_arrays(db, "risk_upsert", &up);
+    else
+        db_arrays_fini(&up);
+    if (dels)
+        run_arrays(db, "risk_delete", &del);
+    else
+        db_arrays_fini(&del);
+}
+
 int store_changes(struct db *db, const struct store_shard *shard, const struct changes *c,
                   const char *rules_hash, int64_t now_us)
 {
@@ -384,6 +434,8 @@ int store_changes(struct db *db, const struct store_shard *shard, const struct c
     write_closed(db, c);
     if (c->allocation_count)
         write_allocations(db, c, rules_hash);
+    if (c->risk_count)
+        write_risks(db, c);
     write_alerts(db, shard, c, now_us);
     return db_error(db);
 }
@@ -399,6 +451,20 @@ int store_local(struct db *db, const struct store_shard *shard, const char *act,
     number_text(id, shard->shard);
     number_text(seq, (int64_t)shard->local_seq + 1);
     r = db_named(db, "local_append", 4, values);
+    db_result_free(&r);
+    return db_error(db);
+}
+
+int store_fixed(struct db *db, bool budget, int year, const char *body_json)
+{
+    char text[24];
+    const char *values[] = {text, body_json};
+    struct db_result *r;
+
+    number_text(text, year);
+    r = db_named(db, budget ? "budget_clear" : "reference_clear", 1, values);
+    db_result_free(&r);
+    r = db_named(db, budget ? "budget_store" : "reference_store", 2, values);
     db_result_free(&r);
     return db_error(db);
 }

@@ -45,6 +45,8 @@ int store_load_results(struct db *db, const struct store_shard *shard, const str
                        struct results *results);
 /* Whether a stream is the shard's: its partition modulo the number of shards. */
 bool store_shard_owns(const struct store_shard *shard, const char *stream);
+/* What is fixed; *out is NULL when an error is returned. */
+int store_load_fixed(struct db *db, struct fixed **out);
 /* The rules set of a hash, as stored; NULL and error text when it cannot be had. */
 struct rules_set *store_load_rules(struct db *db, const char *hash, char *error, size_t error_len);
 /* A new school year's partitions; own transaction. */
@@ -59,5 +61,7 @@ int store_dead_letters(struct db *db, const struct store_item *items, size_t cou
 int store_changes(struct db *db, const struct store_shard *shard, const struct changes *changes,
                   const char *rules_hash, int64_t now_us);
 int store_local(struct db *db, const struct store_shard *shard, const char *act, const char *body_json);
+/* From the body of the act that fixes them. */
+int store_fixed(struct db *db, bool budget, int year, const char *body_json);
 int store_rules(struct db *db, const struct store_shard *shard, const struct rules_set *set);
 int store_clock(struct db *db, const struct store_shard *shard, int32_t day);

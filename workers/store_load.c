@@ -195,6 +195,32 @@ static bool word_index(const struct column *c, const struct db_copy_field *f, in
     return false;
 }
 
+static bool read_words(const struct column *c, const struct db_copy_field *f, int64_t *out)
+{
+    struct db_copy_field texts[64];
+    int n = db_field_text_array(f, texts, 64);
+
+    *out = 0;
+    for (int i = 0; i < n; i++) {
+        int64_t word;
+
+        if (n > 64 || !word_index(c, &texts[i], &word))
+            return false;
+        *out |= (int64_t)1 << word;
+    }
+    return n > 0;
+}
+
+static bool read_text(struct event_batch *b, struct db_copy_field f, struct text *out)
+{
+    if (!f.data || b->arena_len + (size_t)f.len > b->arena_capacity)
+        return false;
+    *out = (struct text){(uint32_t)b->arena_len, (uint32_t)f.len};
+    memcpy(b->arena + b->arena_len, f.data, (size_t)f.len);
+    b->arena_len += (size_t)f.len;
+    return true;
+}
+
 /* One column of a log row as the value an event carries; false when the database holds what no event can be.
  */
 static bool read_value(struct event_batch *b, const struct column *c, const struct db_copy_field *f,
@@ -223,16 +249,12 @@ static bool read_value(struct event_batch *b, const struct column *c, const stru
         v->num = db_field_date(f);
         return true;
     case COLUMN_TEXT:
-        if (b->arena_len + (size_t)f->len > b->arena_capacity)
-            return false;
-        v->text = (struct text){(uint32_t)b->arena_len, (uint32_t)f->len};
-        memcpy(b->arena + b->arena_len, f->data, (size_t)f->len);
-        b->arena_len += (size_t)f->len;
-        return true;
+    case COLUMN_KEY:
+        return read_text(b, *f, &v->text);
     case COLUMN_WORDS:
+        return read_words(c, f, &v->num);
     case COLUMN_JSON:
-        v->num = 0; /* no ledger reads them */
-        return true;
+        return read_text(b, db_field_jsonb(f), &v->text);
     }
     return false;
 }
@@ -266,7 +288,7 @@ struct replay {
     struct event_batch batch; /* one event, over memory of our own */
     struct event event;
     struct value values[EVENT_COLUMNS_MAX];
-    char arena[16384];
+    char arena[131072]; /* more than any event: COLUMN_JSON may have 64 KiB */
     uint64_t events;
 };
 
@@ -542,22 +564,54 @@ static int load_alert(const struct db_result *r, int i, const struct owned *o)
         k.group = find_word(group_names, db_text(r, i, 4));
     snprintf(k.stream, sizeof(k.stream), "%s", db_text(r, i, 5));
     snprintf(k.subject, sizeof(k.subject), "%s", db_text(r, i, 6));
-    if (k.school_id ? !owns_school(o, k.school_id) : !store_shard_owns(o->shard, k.stream))
-        return 0;
     return results_load_alert(o->results, &k, (enum severity)severity);
 }
 
+/* Alerts name their shard. Those of one shard alone may come from a time when there were more. */
 static int load_alerts(struct db *db, const struct owned *o)
 {
-    struct db_result *r = db_query(
-        db,
-        "SELECT kind, severity, school_id, school_year, grp, stream, subject FROM teldag_data.alert_state"
-        " WHERE state = 'firing'",
-        0, NULL);
+    char shard[16], shards[16];
+    const char *values[] = {shard, shards};
+    struct db_result *r;
     int err = 0;
 
+    snprintf(shard, sizeof(shard), "%d", o->shard->shard);
+    snprintf(shards, sizeof(shards), "%d", o->shard->shards);
+    r = db_query(
+        db,
+        "SELECT kind, severity, school_id, school_year, grp, stream, subject FROM teldag_data.alert_state"
+        " WHERE state = 'firing' AND ($2::int = 1 OR shard = $1::int)",
+        2, values);
     for (int i = 0; i < db_rows(r) && !err; i++)
         err = load_alert(r, i, o);
+    db_result_free(&r);
+    return err ? err : db_error(db);
+}
+
+static int load_risks(struct db *db, const struct owned *o)
+{
+    struct db_result *r = db_query(db,
+                                   "SELECT school_year, school_id, indicator, observed, pupils, probability, "
+                                   "band FROM teldag_data.risk_state",
+                                   0, NULL);
+    int err = 0;
+
+    for (int i = 0; i < db_rows(r) && !err; i++) {
+        int indicator = find_word(risk_indicator_names, db_text(r, i, 2)),
+            band = find_word(risk_band_names, db_text(r, i, 6));
+        struct risk_row row = {.year = (int)db_int(r, i, 0),
+                               .school_id = (uint32_t)db_int(r, i, 1),
+                               .observed = (int32_t)db_int(r, i, 3),
+                               .halves = db_int(r, i, 4),
+                               .risk = {.judged = true, .probability = strtod(db_text(r, i, 5), NULL)}};
+
+        if (indicator < 0 || band < 0)
+            err = ERR_INVALID;
+        row.indicator = (enum risk_indicator)indicator;
+        row.risk.band = (enum risk_band)band;
+        if (!err)
+            err = owns_school(o, row.school_id) ? results_load_risk(o->results, &row) : 0;
+    }
     db_result_free(&r);
     return err ? err : db_error(db);
 }
@@ -579,8 +633,74 @@ int store_load_results(struct db *db, const struct store_shard *shard, const str
     if (!err)
         err = load_allocations(db, &o);
     if (!err)
+        err = load_risks(db, &o);
+    if (!err)
         err = load_alerts(db, &o);
     free(o.keys);
+    return err;
+}
+
+/* ---- what is fixed ---- */
+
+static bool read_budget(const struct db_result *r, int i, struct budget_value *out)
+{
+    int level = find_word(level_names, db_text(r, i, 1)), indicator = -1;
+
+    for (int k = 0; k < IND_COUNT; k++)
+        if (strcmp(indicator_names[k], db_text(r, i, 2)) == 0)
+            indicator = k;
+    *out = (struct budget_value){.year = (int)db_int(r, i, 0),
+                                 .level = (enum level)level,
+                                 .indicator = (enum indicator)indicator,
+                                 .halves = db_int(r, i, 3),
+                                 .envelope_cents = db_int(r, i, 4),
+                                 .split = exact_of(r, i, 5)};
+    return level >= 0 && indicator >= 0;
+}
+
+static bool read_reference(const struct db_result *r, int i, struct risk_reference *out)
+{
+    int level = find_word(level_names, db_text(r, i, 1)),
+        indicator = find_word(risk_indicator_names, db_text(r, i, 2));
+
+    *out = (struct risk_reference){.year = (int)db_int(r, i, 0),
+                                   .level = (enum level)level,
+                                   .indicator = (enum risk_indicator)indicator,
+                                   .events = db_int(r, i, 3),
+                                   .halves = db_int(r, i, 4),
+                                   .rate = exact_of(r, i, 5)};
+    return level >= 0 && indicator >= 0;
+}
+
+int store_load_fixed(struct db *db, struct fixed **out)
+{
+    struct db_result *budget = db_query(
+        db,
+        "SELECT school_year, level, indicator, pupils, envelope_cents, split FROM teldag_data.budget_value",
+        0, NULL);
+    struct db_result *references = db_query(
+        db, "SELECT school_year, level, indicator, events, pupils, rate FROM teldag_data.risk_reference", 0,
+        NULL);
+    struct fixed *f = calloc(1, sizeof(*f));
+    int err = db_error(db);
+
+    if (f) {
+        f->budget = calloc((size_t)db_rows(budget) + 1, sizeof(*f->budget));
+        f->references = calloc((size_t)db_rows(references) + 1, sizeof(*f->references));
+    }
+    if (!err && (!f || !f->budget || !f->references))
+        err = ERR_NOMEM;
+    for (int i = 0; i < db_rows(budget) && !err; i++)
+        if (!read_budget(budget, i, &f->budget[f->budget_count++]))
+            err = ERR_INVALID;
+    for (int i = 0; i < db_rows(references) && !err; i++)
+        if (!read_reference(references, i, &f->references[f->reference_count++]))
+            err = ERR_INVALID;
+    db_result_free(&budget);
+    db_result_free(&references);
+    if (err)
+        fixed_free(&f);
+    *out = f;
     return err;
 }
 

@@ -51,15 +51,21 @@ static int mend_differences(struct writer *w)
 {
     struct writer_tx tx = writer_tx_none();
     struct ledger_key *keys = NULL;
+    struct subject *subjects = NULL;
     struct changes c;
-    size_t rows, count = 0;
+    size_t rows, count = 0, subject_count = 0;
     int err = results_keys(w->results, w->ledger, &keys, &count);
 
     if (err)
         return err;
     changes_init(&c);
     err = count ? results_diff(w->results, w->ledger, keys, count, &c) : 0;
-    rows = c.count_count + c.closed_count + c.allocation_count + c.alert_count;
+    if (!err)
+        err = results_subjects(w->results, w->ledger, &subjects, &subject_count);
+    if (!err)
+        err = results_diff_subjects(w->results, w->ledger, w->shard.today, subjects, subject_count, &c);
+    free(subjects);
+    rows = c.count_count + c.closed_count + c.allocation_count + c.risk_count + c.alert_count;
     free(keys);
     changes_fini(&c);
     if (err || !rows)
@@ -74,9 +80,10 @@ static int mend_differences(struct writer *w)
 
 int writer_first_acts(struct writer *w)
 {
-    int err = w->shard.rules_hash[0] ? mend_differences(w) : 0;
+    bool comparable = strcmp(w->shard.rules_hash, rules_hash(w->in_force)) == 0;
+    int err = comparable ? mend_differences(w) : 0;
 
-    if (!err && w->in_force != NULL && strcmp(w->shard.rules_hash, rules_hash(w->wanted)) != 0)
+    if (!err && strcmp(w->shard.rules_hash, rules_hash(w->wanted)) != 0)
         err = put_rules_in_force(w);
     return err;
 }
@@ -254,7 +261,7 @@ struct dead_work {
 static bool is_superseded(struct writer *w, const struct event_batch *b, const struct event *e)
 {
     const struct log_table *t = &log_tables[event_kinds[e->type].table];
-    char sql[900], text[EVENT_COLUMNS_MAX][48], position[3][24];
+    char sql[900], text[EVENT_COLUMNS_MAX][80], position[3][24];
     const char *values[EVENT_COLUMNS_MAX];
     const struct event_kind *withdraw = NULL;
     struct db_result *r;
@@ -286,14 +293,16 @@ static bool is_superseded(struct writer *w, const struct event_batch *b, const s
                 snprintf(text[count] + 2 * k, 3, "%02x", v->pupil[k]);
         } else if (c->kind == COLUMN_WORD) {
             snprintf(text[count], sizeof(text[count]), "%s", c->words[v->num]);
+        } else if (c->kind == COLUMN_KEY) {
+            snprintf(text[count], sizeof(text[count]), "%.*s", (int)v->text.len, batch_text(b, v->text));
         } else {
             snprintf(text[count], sizeof(text[count]), "%" PRId64, v->num);
         }
         values[count] = text[count];
         n += snprintf(sql + n, sizeof(sql) - (size_t)n, " AND %s = $%d::%s", c->name, count + 1,
-                      c->kind == COLUMN_PUPIL  ? "uuid"
-                      : c->kind == COLUMN_WORD ? "text"
-                                               : "int");
+                      c->kind == COLUMN_PUPIL                           ? "uuid"
+                      : c->kind == COLUMN_WORD || c->kind == COLUMN_KEY ? "text"
+                                                                        : "int");
         count++;
     }
     snprintf(sql + n, sizeof(sql) - (size_t)n, ")");
@@ -438,6 +447,9 @@ int writer_do_request(struct writer *w, struct writer_request *q)
     case ACT_DEAD_RETRY:
     case ACT_DEAD_DROP:
         return do_dead_letters(w, q);
+    case ACT_FIX_BUDGET:
+    case ACT_FIX_REFERENCE:
+        return writer_fix(w, q);
     }
     return ERR_INVALID;
 }

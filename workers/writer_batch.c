@@ -156,6 +156,27 @@ static void resolve_dead_letter(void *context, const struct alert_key *key, enum
     }
 }
 
+/* Subjects that an event touched, or whose day has come; all of them where all is looked at. */
+static int subject_changes(struct writer *w, const struct writer_tx *tx, struct ledger *ledger,
+                           struct changes *out)
+{
+    struct subject *subjects = NULL;
+    size_t count = 0;
+    int32_t today = tx->today != INT32_MIN ? tx->today : w->shard.today;
+    int err;
+
+    if (tx->all || tx->replay || tx->rules)
+        err = results_subjects(w->results, ledger, &subjects, &count);
+    else if (tx->today != INT32_MIN)
+        err = entities_due(ledger, w->shard.today, tx->today, &subjects, &count);
+    else
+        err = entities_touched(ledger, &subjects, &count);
+    if (!err)
+        err = results_diff_subjects(w->results, ledger, today, subjects, count, out);
+    free(subjects);
+    return err;
+}
+
 /* Everything that this transaction changes for readers, in the order of its alert sequence. */
 static int compute_changes(struct writer *w, const struct writer_tx *tx, struct ledger *ledger)
 {
@@ -174,6 +195,8 @@ static int compute_changes(struct writer *w, const struct writer_tx *tx, struct 
     if (!err && count)
         err = results_diff(w->results, ledger, touched, count, out);
     free(all);
+    if (!err)
+        err = subject_changes(w, tx, ledger, out);
     if (!err && tx->today != INT32_MIN) {
         struct yesterday y = {w, out, tx->today, 0};
 
@@ -267,6 +290,8 @@ static int write_act(struct writer *w, const struct writer_tx *tx)
         err = store_rules(w->db, &w->shard, tx->rules);
     if (!err && tx->today != INT32_MIN)
         err = store_clock(w->db, &w->shard, tx->today);
+    if (!err && tx->fixed)
+        err = store_fixed(w->db, tx->fixed_budget, tx->fixed_year, tx->body);
     if (!err)
         err = write_flags(w, tx);
     if (!err && tx->act)
@@ -319,6 +344,8 @@ static int apply_all(struct writer *w, const struct writer_tx *tx)
 
     if (!err && tx->rules)
         err = ledger_set_rules(w->ledger, tx->rules);
+    if (tx->fixed)
+        ledger_set_fixed(w->ledger, tx->fixed);
     if (!err)
         err = compute_changes(w, tx, w->ledger);
     return err;
@@ -442,6 +469,11 @@ void writer_settle(struct writer *w)
         for (size_t i = 0; i < w->stream_count; i++)
             w->streams[i].dead_today = 0;
     }
+    if (tx->fixed) {
+        fixed_free(&w->fixed);
+        w->fixed = w->fixed_wanted;
+        w->fixed_wanted = NULL;
+    }
     if (tx->rules) {
         w->in_force = tx->rules;
         snprintf(w->shard.rules_hash, sizeof(w->shard.rules_hash), "%s", rules_hash(tx->rules));
@@ -456,8 +488,10 @@ void writer_settle(struct writer *w)
 
 void writer_abandon(struct writer *w)
 {
-    if (w->ledger_valid)
+    if (w->ledger_valid) {
         ledger_rollback(w->ledger);
+        ledger_set_fixed(w->ledger, w->fixed);
+    }
     if (w->open.tx.rules)
         w->ledger_valid = false; /* recounted under rules that are not in force */
     close_open(w);

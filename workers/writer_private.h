@@ -34,6 +34,10 @@ struct writer_tx {
     bool accept_resend;
     int pause; /* index of the stream; -1: none */
     bool paused;
+    struct fixed
+        *fixed; /* what stands fixed after it; NULL: as before. The year and kind that its act fixes */
+    int fixed_year;
+    bool fixed_budget;
     const char *dead_state; /* new state of dead letters: retried, superseded, dropped; NULL: none */
     uint32_t dead_stream;
     uint64_t dead_epoch, dead_seq;
@@ -75,6 +79,7 @@ struct writer {
     uint64_t generation; /* rebuilds: items taken before one are looked at again */
     struct rules_set *wanted, *stored;
     const struct rules_set *in_force;
+    struct fixed *fixed, *fixed_wanted; /* that the ledger knows; that an open transaction brings */
     struct store_shard shard;
     struct writer_stream streams[WRITER_STREAMS_MAX];
     size_t stream_count;
@@ -118,4 +123,5 @@ int writer_stream_alerts(struct writer *w, struct changes *out) MUST_CHECK;
 /* writer_acts.c */
 int writer_first_acts(struct writer *w) MUST_CHECK; /* after a rebuild: differences, rules */
 int writer_step_clock(struct writer *w) MUST_CHECK;
+int writer_fix(struct writer *w, struct writer_request *request) MUST_CHECK; /* writer_fix.c */
 int writer_do_request(struct writer *w, struct writer_request *request) MUST_CHECK;

@@ -160,8 +160,14 @@ static int choose_rules(struct writer *w)
     if (!w->stored || strcmp(rules_hash(w->stored), w->shard.rules_hash) != 0) {
         rules_free(&w->stored);
         w->stored = store_load_rules(w->db, w->shard.rules_hash, error, sizeof(error));
-        if (!w->stored && !db_error(w->db))
-            return refuse(w, error);
+        if (!w->stored && !db_error(w->db)) {
+            /* Of a version with other parameters: nothing can be compared; the wanted set recomputes everything. */
+            log_warning("writer: the rules set in force cannot be read by this version (%s): the configured "
+                        "one replaces it",
+                        error);
+            w->in_force = w->wanted;
+            return 0;
+        }
     }
     w->in_force = w->stored;
     return w->stored ? 0 : db_error(w->db);
@@ -177,6 +183,8 @@ int writer_build_ledger(struct writer *w, struct ledger **out, uint64_t *events)
         err = store_add_streams(w->db, ledger);
     if (!err)
         err = ledger_set_rules(ledger, w->in_force);
+    if (!err)
+        ledger_set_fixed(ledger, w->fixed);
     if (!err)
         err = store_replay(w->db, &w->shard, ledger, events);
     if (err)
@@ -196,6 +204,9 @@ static int rebuild(struct writer *w)
     err = choose_rules(w);
     if (!err)
         err = db_run(w->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    fixed_free(&w->fixed);
+    if (!err)
+        err = store_load_fixed(w->db, &w->fixed);
     if (!err)
         err = writer_build_ledger(w, &w->ledger, &events);
     if (!err && !(w->results = results_new()))

@@ -309,6 +309,8 @@ void writer_join(struct writer **pw)
     results_free(&w->results);
     rules_free(&w->stored);
     rules_free(&w->wanted);
+    fixed_free(&w->fixed);
+    fixed_free(&w->fixed_wanted);
     changes_fini(&w->open.changes);
     event_batch_free(&w->poison);
     free(w->items);

@@ -64,13 +64,16 @@ enum writer_act {
     ACT_PAUSE,
     ACT_RESUME,
     ACT_DEAD_RETRY,
-    ACT_DEAD_DROP
+    ACT_DEAD_DROP,
+    ACT_FIX_BUDGET,
+    ACT_FIX_REFERENCE
 };
 struct writer_request {
     enum writer_act act;
     char stream[WIRE_NAME_MAX + 1];
     uint64_t epoch, seq;     /* dead letters; seq 0 = all open of the stream */
     struct rules_set *rules; /* ACT_RULES: taken over */
+    int year;                /* ACT_FIX_*: start of the school year */
     char answer[512];        /* out */
 };
 int writer_request(struct writer *writer, struct writer_request *request, int timeout_ms) MUST_CHECK;

@@ -1,9 +1,7 @@
 -- Every position below a stream's progress was applied or dead-lettered exactly once (P1): no hole from an epoch's first kept
 -- position on, nothing twice, nothing beyond. A hole is excused only when an accept in local_log says to continue after it.
 WITH place AS (
-    SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.school_log l
-    UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.entitlement_log l
-    UNION ALL SELECT l.stream_id, l.epoch, l.seq FROM teldag_data.registration_log l
+    SELECT l.stream_id, l.epoch, l.seq FROM teldag_check.event_position l
     -- a retried dead letter stands in a log at its own position
     UNION ALL SELECT d.stream_id, d.epoch, d.seq FROM teldag_data.dead_letter d WHERE d.state <> 'retried'
     -- where the next one is expected

@@ -3,6 +3,4 @@ SELECT 'retried dead letter is in no log' AS what, n.name || ' epoch ' || d.epoc
        'an event' AS computed
 FROM teldag_data.dead_letter d JOIN teldag_data.stream n USING (stream_id)
 WHERE d.state = 'retried'
-  AND NOT EXISTS (SELECT FROM teldag_data.school_log l WHERE (l.stream_id, l.epoch, l.seq) = (d.stream_id, d.epoch, d.seq))
-  AND NOT EXISTS (SELECT FROM teldag_data.entitlement_log l WHERE (l.stream_id, l.epoch, l.seq) = (d.stream_id, d.epoch, d.seq))
-  AND NOT EXISTS (SELECT FROM teldag_data.registration_log l WHERE (l.stream_id, l.epoch, l.seq) = (d.stream_id, d.epoch, d.seq));
+  AND NOT EXISTS (SELECT FROM teldag_check.event_position l WHERE (l.stream_id, l.epoch, l.seq) = (d.stream_id, d.epoch, d.seq));

@@ -12,9 +12,11 @@ static int compute(struct db *db, struct ledger *ledger, struct results *results
 {
     struct store_shard shard = {.shard = 0, .shards = 1};
     struct ledger_key *keys = NULL;
+    struct subject *subjects = NULL;
     struct changes changes;
+    struct fixed *fixed = NULL;
     uint64_t events;
-    size_t count;
+    size_t count, subject_count;
     int err = store_load_shard(db, &shard);
 
     changes_init(&changes);
@@ -23,11 +25,18 @@ static int compute(struct db *db, struct ledger *ledger, struct results *results
     if (!err)
         err = ledger_set_rules(ledger, set);
     if (!err)
+        err = store_load_fixed(db, &fixed);
+    ledger_set_fixed(ledger, fixed);
+    if (!err)
         err = store_replay(db, &shard, ledger, &events);
     if (err)
         goto out;
     count = ledger_all(ledger, &keys);
     err = keys ? results_diff(results, ledger, keys, count, &changes) : ERR_NOMEM;
+    if (!err)
+        err = results_subjects(results, ledger, &subjects, &subject_count);
+    if (!err)
+        err = results_diff_subjects(results, ledger, shard.today, subjects, subject_count, &changes);
     if (!err)
         err = db_begin(db);
     if (!err)
@@ -38,6 +47,9 @@ static int compute(struct db *db, struct ledger *ledger, struct results *results
         err = db_commit(db);
 out:
     free(keys);
+    free(subjects);
+    ledger_set_fixed(ledger, NULL);
+    fixed_free(&fixed);
     changes_fini(&changes);
     return err;
 }

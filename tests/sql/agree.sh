@@ -19,7 +19,7 @@ ${CC:-gcc} -std=gnu11 -O1 -g -I"$top" -D_GNU_SOURCE ${SANITIZE:-} $(pkg-config -
     "$build/libteldag.a" -lzmq -lpq -lconfig -lyajl -llmdb -lmicrohttpd -lsodium -lpthread -lm
 cluster_start pattern
 cluster_migrate pattern
-cluster_psql -f "$here/fixture.sql"
+cluster_psql -f "$here/fixture.sql" -f "$here/fixture_feeds.sql"
 
 on_world() {
     PGOPTIONS='-c client_min_messages=warning -c jit=off' psql -X -q -At -v ON_ERROR_STOP=1 -d "$(cluster_conninfo world)" "$@"
@@ -42,7 +42,7 @@ for seed in $seeds; do
     for check in "$top"/sql/checks/*.sql; do
         judge "world $seed (TEST_SEED=$seed), $(basename "$check" .sql)" "$(on_world -f "$check")"
     done
-    seen=$(on_world -F ' ' -c 'SELECT (SELECT count(*) FROM teldag.registration), (SELECT count(*) FROM teldag.unmatched)')
+    seen=$(on_world -F ' ' -c 'SELECT (SELECT count(*) FROM teldag.registration), (SELECT count(*) FROM teldag.unmatched WHERE stream LIKE $$registration.%$$)')
     judge "world $seed (TEST_SEED=$seed), registrations and unmatched" "$([ "$seen" = "$numbers" ] || echo "views $seen, ledger $numbers")"
     psql -X -q -d "$(cluster_conninfo postgres)" -c 'DROP DATABASE world'
 done

@@ -123,7 +123,7 @@ UPDATE teldag_data.alert_log SET detail = '{"a": {"b": 85073003328}}' WHERE seq 
 -- check: 85_local_log
 DELETE FROM teldag_data.local_log WHERE seq = 1;
 -- check: 85_local_log
-INSERT INTO teldag_data.local_log (shard, seq, act, body) VALUES (0, 4, 'clock', '{}');
+INSERT INTO teldag_data.local_log (shard, seq, act, body) VALUES (0, 6, 'clock', '{}');
 -- check: 90_rules
 DELETE FROM teldag_data.rules_set;
 -- check: 90_rules
@@ -134,3 +134,54 @@ UPDATE teldag_data.shard_progress SET rules_hash = '';
 INSERT INTO teldag_data.rules_set (hash, near_pupils, near_hours) VALUES ('b', 3, 1);
 INSERT INTO teldag_data.rule VALUES ('b', 2024, 'teldag', '2024-02-01', '', true);
 INSERT INTO teldag_data.shard_progress (shard, shards, rules_hash) VALUES (1, 2, 'b');
+-- check: 30_allocation
+UPDATE teldag_data.allocation_state SET sanction_factor = 1, granted = hours WHERE school_id = 3;
+-- check: 30_allocation
+UPDATE teldag_data.inspection_log SET gok = 'positief' WHERE report_id = 'r2';
+-- check: 40_alerts
+UPDATE teldag_data.alert_state SET severity = 'warning' WHERE kind = 'evaluation.second_negative';
+-- check: 40_alerts
+UPDATE teldag_data.shard_progress SET today = '2025-03-02';
+-- check: 40_alerts
+DELETE FROM teldag_data.opschorting_log WHERE report_id = 'r3';
+-- check: 40_alerts
+UPDATE teldag_data.controle_log SET verdict = 'voldoende' WHERE controle_id = 'c2';
+-- check: 40_alerts
+DELETE FROM teldag_data.beantwoord_log WHERE melding_id = 'm2';
+-- check: 45_sanctions
+UPDATE teldag_data.allocation_state SET granted = hours WHERE sanction_factor = 0.5;
+-- check: 45_sanctions
+CREATE OR REPLACE VIEW teldag.sanction AS SELECT ''::text COLLATE "C" AS school_id, ''::text AS first_year, NULL::text AS last_year WHERE false;
+-- check: 45_sanctions
+CREATE OR REPLACE VIEW teldag.evaluation AS SELECT '3'::text COLLATE "C" AS school_id, 1::numeric AS negatives, NULL::date AS followup_due;
+-- check: 51_budget
+UPDATE teldag_data.budget_value SET pupils = 41;
+-- check: 51_budget
+UPDATE teldag_data.local_log SET body = jsonb_set(body, '{values,0,envelope_cents}', '100002') WHERE act = 'fix budget';
+-- check: 51_budget
+DELETE FROM teldag_data.budget_value;
+-- check: 51_budget
+UPDATE teldag_data.budget_value SET value_cents = 1500.0151;
+UPDATE teldag_data.local_log SET body = jsonb_set(body, '{values,0,value_cents}', '1500.0151') WHERE act = 'fix budget';
+-- check: 51_budget
+UPDATE teldag_data.inspection_log SET gok = 'positief' WHERE report_id = 'r2';
+CREATE OR REPLACE VIEW teldag_data.sanction_span AS SELECT 3 AS school_id, 2025 AS first_year, NULL::int AS last_year;
+-- check: 52_risk_reference
+UPDATE teldag_data.risk_reference SET events = 5 WHERE indicator = 'meldingen';
+-- check: 52_risk_reference
+DELETE FROM teldag_data.risk_reference WHERE indicator = 'toah';
+-- check: 52_risk_reference
+UPDATE teldag_data.risk_reference SET rate = 0.333333334 WHERE indicator = 'toah';
+UPDATE teldag_data.local_log SET body = jsonb_set(body, '{values,1,rate}', '0.333333334') WHERE act = 'fix reference';
+-- check: 53_risk
+UPDATE teldag_data.risk_state SET probability = probability * (1 + 3e-12) WHERE indicator = 'meldingen';
+-- check: 53_risk
+UPDATE teldag_data.risk_state SET band = 'high' WHERE indicator = 'meldingen';
+-- check: 53_risk
+UPDATE teldag_data.melding_log SET op = 'w' WHERE melding_id = 'm11';
+-- check: 53_risk
+DELETE FROM teldag_data.risk_state;
+-- check: 53_risk
+UPDATE teldag_data.count_state SET pupils = pupils + 2 WHERE school_id = 2;
+-- check: 40_alerts
+DELETE FROM teldag_data.alert_state WHERE kind = 'risk.high';

@@ -75,7 +75,10 @@ CREATE FUNCTION t.rules(VARIADIC years int[]) RETURNS void LANGUAGE sql AS $$
         ('bubao.moeder', '0.80'), ('bubao.thuistaal', '0.40'), ('bubao.threshold', '0.40'), ('bubao.value', '0.252220818'),
         ('bubao.minimum', '6'), ('bubao.round_points', 'false'), ('buso.moeder', '0.80'), ('buso.thuistaal', '0.40'),
         ('buso.threshold', '0.40'), ('buso.value', '0.227197'), ('buso.minimum', '6'), ('buso.round_points', 'true'),
-        ('gedoog.covers', 'threshold and minimum')) AS r (name, value) $$;
+        ('gedoog.covers', 'threshold and minimum'), ('evaluation.followup_months', '12'), ('erkenning.opschorting_days', '30'),
+        ('melding.answer_days', '30'), ('melding.answer_days_summer', '60'), ('budget.envelope_bao', ''), ('budget.envelope_so', ''),
+        ('budget.split.moeder', '0.30'), ('budget.split.schooltoelage', '0.30'), ('budget.split.thuistaal', '0.20'),
+        ('budget.split.buurt', '0.20')) AS r (name, value) $$;
 CREATE FUNCTION t.rule(wanted text, wanted_value text) RETURNS void LANGUAGE sql AS $$
     UPDATE teldag_data.rule SET value = wanted_value WHERE name = wanted $$;
 
@@ -88,12 +91,18 @@ CREATE FUNCTION t.count() RETURNS void LANGUAGE sql AS $$
     FROM teldag_check.count;
     INSERT INTO teldag_data.count_closed SELECT school_year, school_id, closed, held, announced FROM teldag_check.closed $$;
 
+CREATE FUNCTION t.settle_risk() RETURNS void LANGUAGE sql AS $$
+    DELETE FROM teldag_data.risk_state;
+    INSERT INTO teldag_data.risk_state
+    SELECT school_year, school_id, indicator, observed, halves, probability, band FROM teldag_check.risk $$;
+
 -- What the writer would have stored, taken from the recomputation: so that a case can falsify one thing and see its check fail.
 CREATE FUNCTION t.settle() RETURNS void LANGUAGE sql AS $$
     SELECT t.count();
     INSERT INTO teldag_data.allocation_state
     SELECT school_year, school_id, staffing, grp, pupils, gok_pupils, threshold, points, hours_exact, hours, minimum, status,
            sanction_factor, granted, margin_pupils, margin_hours, 'test' FROM teldag_check.allocation;
+    SELECT t.settle_risk();
     INSERT INTO teldag_data.alert_log
     SELECT 0, row_number() OVER (ORDER BY kind, school_id, school_year, grp, subject), kind, severity, 'firing', school_id, school_year,
            grp, stream, subject, 'summary', '{}', '2025-01-01', '2025-01-01', NULL FROM teldag_check.alert;

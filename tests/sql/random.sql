@@ -17,7 +17,8 @@ DECLARE
     groups text[] := ARRAY['kleuter', 'lager', 'graad1', 'graad1', 'graad1', 'okan', 'graad23', 'basisaanbod', 'type3', 'ander'];
     streams text[] := ARRAY['registration.0', 'registration.0', 'registration.1', 'registration.10'];
 BEGIN
-    FOREACH s IN ARRAY ARRAY['school.0', 'school.1', 'registration.0', 'registration.1', 'registration.10'] LOOP
+    FOREACH s IN ARRAY ARRAY['school.0', 'school.1', 'registration.0', 'registration.1', 'registration.10', 'inspection.0',
+                             'inspection.1', 'huisonderwijs.0', 'huisonderwijs.1', 'melding.0', 'melding.1', 'aanhuis.0', 'aanhuis.1'] LOOP
         PERFORM t.epoch(s, 1, false);
     END LOOP;
     FOR i IN 1..1500 LOOP
@@ -37,6 +38,43 @@ BEGIN
             PERFORM t.epoch(x.name, x.epoch + pg_temp.n(1, 3), random() < 0.7)
             FROM (SELECT n.name, p.epoch FROM teldag_data.stream n JOIN teldag_data.feed_progress p USING (stream_id)
                   WHERE n.name LIKE 'registration%' ORDER BY random() LIMIT 1) x;
+        WHEN random() < 0.05 THEN -- years and dates that contradict each other too
+            PERFORM f.inspection('r' || pg_temp.n(1, 40), pg_temp.n(1, 15), pg_temp.n(2020, 2026),
+                                 make_date(pg_temp.n(2020, 2026), pg_temp.n(1, 12), pg_temp.n(1, 3)),
+                                 pg_temp.pick(ARRAY['doorlichting', 'opvolging', 'tussentijds_bezoek']),
+                                 pg_temp.pick(ARRAY['negatief', 'negatief', 'positief', 'none', NULL]),
+                                 pg_temp.pick(ARRAY['gunstig', 'ongunstig_met_opschorting', 'ongunstig_zonder_opschorting', NULL]), NULL,
+                                 CASE WHEN random() < 0.5 THEN make_date(pg_temp.n(2023, 2026), pg_temp.n(1, 12), 5) END,
+                                 CASE WHEN random() < 0.15 THEN 'w' ELSE 'u' END::"char", pg_temp.pick(ARRAY['inspection.0', 'inspection.1']));
+        WHEN random() < 0.02 THEN
+            PERFORM f.opschorting('r' || pg_temp.n(1, 40), pg_temp.n(1, 15), '2025-01-01', CASE WHEN random() < 0.2 THEN 'w' ELSE 'u' END::"char",
+                                  pg_temp.pick(ARRAY['inspection.0', 'inspection.1']));
+        WHEN random() < 0.03 THEN
+            PERFORM f.controle('c' || pg_temp.n(1, 40), pg_temp.n(1, 9), pg_temp.n(2022, 2025), make_date(2024, pg_temp.n(1, 12), pg_temp.n(1, 3)),
+                               pg_temp.n(1, 2), pg_temp.pick(ARRAY['voldoende', 'onvoldoende', 'geweigerd']), 'basis',
+                               CASE WHEN random() < 0.15 THEN 'w' ELSE 'u' END::"char", pg_temp.pick(ARRAY['huisonderwijs.0', 'huisonderwijs.1']));
+        WHEN random() < 0.03 THEN
+            PERFORM f.melding('m' || pg_temp.n(1, 30), pg_temp.n(1, 15), date '2024-11-01' + pg_temp.n(0, 400), ARRAY['leerrecht'], 'so',
+                              CASE WHEN random() < 0.15 THEN 'w' ELSE 'u' END::"char", pg_temp.pick(ARRAY['melding.0', 'melding.1']));
+        WHEN random() < 0.01 THEN
+            PERFORM f.beantwoord('m' || pg_temp.n(1, 30), '2025-01-01', CASE WHEN random() < 0.2 THEN 'w' ELSE 'u' END::"char",
+                                 pg_temp.pick(ARRAY['melding.0', 'melding.1']));
+        WHEN random() < 0.1 THEN
+            CASE pg_temp.n(1, 4)
+            WHEN 1 THEN
+                PERFORM f.toah('q' || pg_temp.n(1, 30), 1, pg_temp.n(1, 15), pg_temp.n(2022, 2024),
+                               op => CASE WHEN random() < 0.15 THEN 'w' ELSE 'u' END::"char", stream => pg_temp.pick(ARRAY['aanhuis.0', 'aanhuis.1']));
+            WHEN 2 THEN
+                PERFORM f.poah('q' || pg_temp.n(1, 30), 1, pg_temp.n(2022, 2024), CASE WHEN random() < 0.8 THEN pg_temp.n(1, 15) END,
+                               op => CASE WHEN random() < 0.15 THEN 'w' ELSE 'u' END::"char", stream => pg_temp.pick(ARRAY['aanhuis.0', 'aanhuis.1']));
+            WHEN 3 THEN
+                PERFORM f.beslissing('q' || pg_temp.n(1, 30), 'goedgekeurd', '2024-12-01', CASE WHEN random() < 0.6 THEN pg_temp.n(1, 15) END,
+                                     op => CASE WHEN random() < 0.3 THEN 'w' ELSE 'u' END::"char", stream => pg_temp.pick(ARRAY['aanhuis.0', 'aanhuis.1']));
+            ELSE
+                PERFORM f.verklaring('q' || pg_temp.n(1, 30), 1, pg_temp.n(2022, 2024), last_school => CASE WHEN random() < 0.8 THEN pg_temp.n(1, 15) END,
+                                     op => CASE WHEN random() < 0.15 THEN 'w' ELSE 'u' END::"char",
+                                     stream => pg_temp.pick(ARRAY['huisonderwijs.0', 'huisonderwijs.1']));
+            END CASE;
         WHEN random() < 0.2 THEN
             PERFORM t.closed(pg_temp.n(1, 15), pg_temp.n(2021, 2025), pg_temp.n(0, 4), pg_temp.pick(streams));
         ELSE
@@ -48,3 +86,18 @@ BEGIN
         END CASE;
     END LOOP;
 END $$;
+UPDATE teldag_data.shard_progress SET today = CASE WHEN random() < 0.9 THEN date '2025-03-01' + pg_temp.n(0, 300) END;
+-- References of two years, some of a rate of nothing, some absent.
+INSERT INTO teldag_data.local_log (shard, seq, act, body)
+SELECT 0, y.nth, 'fix reference', jsonb_build_object('school_year', y.year || '-' || y.year + 1, 'values', jsonb_agg(jsonb_build_object(
+           'level', x.level, 'indicator', x.indicator, 'events', x.events, 'half_pupils', x.halves, 'rate', round(x.events * 2000.0 / x.halves, 9))))
+FROM (VALUES (1, 2023), (2, 2024)) AS y (nth, year)
+CROSS JOIN LATERAL (SELECT l.level, i.indicator, pg_temp.n(0, 9) + 0 * y.nth AS events, pg_temp.n(10, 9000) + 0 * y.nth AS halves
+                    FROM unnest(ARRAY['bao', 'so', 'bubao', 'buso']) AS l (level)
+                    CROSS JOIN unnest(ARRAY['meldingen', 'toah', 'poah', 'huisonderwijs']) AS i (indicator)
+                    WHERE random() < 0.9) x
+GROUP BY y.nth, y.year;
+INSERT INTO teldag_data.risk_reference (school_year, level, indicator, events, pupils, rate)
+SELECT left(l.body ->> 'school_year', 4)::int, v.level, v.indicator, v.events, v.half_pupils, v.rate
+FROM teldag_data.local_log l CROSS JOIN LATERAL jsonb_to_recordset(l.body -> 'values')
+     AS v (level text, indicator text, events bigint, half_pupils bigint, rate numeric);

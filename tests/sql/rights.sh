@@ -49,7 +49,11 @@ for check in "$top"/sql/checks/*.sql; do
     may teldag_writer "$(cat "$check")"
 done
 may teldag_writer 'SELECT * FROM teldag.registration; SELECT * FROM teldag.unmatched; SELECT * FROM teldag.schema_version'
-for log in school_log entitlement_log registration_log local_log alert_log; do
+may teldag_writer "INSERT INTO teldag_data.inspection_log (stream_id, epoch, seq, op, report_id, id, source, happened_at, recorded_at) VALUES (1, 1, 4, 'w', 'D', 'e', 's', now(), now())"
+logs=$(in_database rights -At -c "SELECT relname FROM pg_class WHERE relnamespace = 'teldag_data'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition AND relname LIKE '%\_log'")
+if [ "$(wc -w <<<"$logs")" -ge 15 ]; then pass; else fail "rights: logs are $logs"; fi
+for log in $logs; do
+    may teldag_writer "SELECT FROM teldag_data.$log"
     may_not teldag_writer "UPDATE teldag_data.$log SET seq = seq"
     may_not teldag_writer "DELETE FROM teldag_data.$log"
     may_not teldag_writer "TRUNCATE teldag_data.$log"

@@ -7,6 +7,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
+export TELDAG_TOP=$top # for cases that read published data
 # shellcheck source=tests/system/cluster.sh
 . "$top/tests/system/cluster.sh"
 CLUSTER_FSYNC=${CLUSTER_FSYNC:-off} # nothing here outlives a crash
@@ -14,7 +15,7 @@ trap cluster_stop EXIT
 trap 'exit 1' INT TERM HUP
 cluster_start pattern
 cluster_migrate pattern
-cluster_psql -f "$here/fixture.sql"
+cluster_psql -f "$here/fixture.sql" -f "$here/fixture_feeds.sql"
 
 passed=0
 failed=0
@@ -80,14 +81,15 @@ check_docs() {
     fresh docs
     while IFS= read -r line; do
         # shellcheck disable=SC2016
-        if grep -qxF "$line" <(sed -n 's/^\(## [a-z_]*\)$/\1/p; s/^\(| `[a-z_]*` | [a-z[]*\]* |\) .*/\1/p' "$top/docs/sql.md"); then
+        if grep -qxF "$line" <(sed -n 's/^\(## [a-z_]*\)$/\1/p; s/^\(| `[a-z_]*` | [a-z0-9[]*\]* |\) .*/\1/p' "$top/docs/sql.md"); then
             pass
         else
             fail "docs/sql.md has no line: $line"
         fi
     done < <(in_database docs -At -c "
         SELECT '## ' || relname FROM pg_class WHERE relnamespace = 'teldag'::regnamespace AND relkind = 'v'
-        UNION SELECT format('| \`%s\` | %s |', attname, replace(format_type(atttypid, NULL), 'timestamp with time zone', 'timestamptz'))
+        UNION SELECT format('| \`%s\` | %s |', attname, 
+            replace(replace(format_type(atttypid, NULL), 'timestamp with time zone', 'timestamptz'), 'double precision', 'float8'))
         FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'teldag'::regnamespace AND attnum > 0 AND relkind = 'v'")
     drop docs
 }

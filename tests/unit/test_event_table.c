@@ -119,8 +119,22 @@ static void test_table_is_well_formed(void **state)
         }
         if (table->year_column >= 0)
             assert_true(seen >> table->year_column & 1); /* else no partition could be chosen */
-        for (int other = 0; other < k; other++)
+        if (kind->table >= LOG_ENTITY_FIRST) {
+            assert_int_equal(table->columns[0].kind, COLUMN_KEY);
+            assert_true(seen & 1);
+            assert_true(kind->op == 'u' || seen == 1); /* a withdrawal is its key */
+        }
+        for (int other = 0; other < EVENT_TYPE_COUNT; other++) {
+            if (other == k)
+                continue;
             assert_string_not_equal(kind->type, event_kinds[other].type);
+            if (kind->also) {
+                assert_string_not_equal(kind->also, event_kinds[other].type);
+                assert_true(!event_kinds[other].also || strcmp(kind->also, event_kinds[other].also) != 0);
+            }
+            /* the rebuild knows an event by its log and op */
+            assert_true(kind->table != event_kinds[other].table || kind->op != event_kinds[other].op);
+        }
     }
 }
 
@@ -141,11 +155,12 @@ static void test_columns_agree_with_sql(void **state)
 {
     (void)state;
     size_t len;
-    char *sql = read_whole("sql/migrations/0001_tables.sql", &len);
+    char *first = read_whole("sql/migrations/0001_tables.sql", &len);
+    char *further = read_whole("sql/migrations/0010_feeds_logs.sql", &len);
     for (int t = 0; t < LOG_TABLE_COUNT; t++) {
         char start[100], name[100];
         snprintf(start, sizeof start, "CREATE TABLE teldag_data.%s (", log_tables[t].name);
-        char *at = strstr(sql, start);
+        char *at = strstr(t < LOG_ENTITY_FIRST ? first : further, start);
         assert_non_null(at);
         at = strstr(at, "\n    op ");
         for (int c = 0; c < log_tables[t].count; c++) {
@@ -157,7 +172,8 @@ static void test_columns_agree_with_sql(void **state)
         assert_int_equal(sscanf(at, " %99s", name), 1);
         assert_string_equal(name, "id");
     }
-    free(sql);
+    free(first);
+    free(further);
 }
 
 /* JSON Schema files against the table. */
@@ -212,6 +228,22 @@ static void check_words(const struct schema *s, const struct json_token *propert
             fail_msg("%s: %s is not in its enum", s->path, words[i]);
 }
 
+static void check_members(const struct schema *s, const struct json_token *property,
+                          const struct column *column, int words)
+{
+    const struct json_token *members = member(s, property, "properties");
+    int keys = 0;
+    for (; column->keys[keys]; keys++) {
+        const struct json_token *one = member(s, members, column->keys[keys]);
+        if (!one)
+            fail_msg("%s: no member %s", s->path, column->keys[keys]);
+        assert_int_equal(allows_null(s, one), column->null_members);
+        if (column->words)
+            check_words(s, one, column->words, words);
+    }
+    assert_int_equal(list_length(s, members), keys);
+}
+
 static void check_field(const struct schema *s, const struct json_token *data, const struct log_table *table,
                         const struct field *f)
 {
@@ -231,8 +263,18 @@ static void check_field(const struct schema *s, const struct json_token *data, c
         check_words(s, property, column->words, words);
     if (column->kind == COLUMN_INDICATORS)
         check_words(s, member(s, property, "items"), indicator_names, IND_COUNT);
-    if (column->kind == COLUMN_INT)
+    if (column->kind == COLUMN_WORDS) {
+        check_words(s, member(s, property, "items"), column->words, words);
+        assert_int_equal(atoll(member(s, property, "minItems")->text.at), 1);
+    }
+    if (column->kind == COLUMN_INT) {
+        assert_int_equal(atoll(member(s, property, "minimum")->text.at), column->min);
         assert_int_equal(atoll(member(s, property, "maximum")->text.at), column->max);
+    }
+    if (column->kind == COLUMN_KEY)
+        assert_int_equal(atoll(member(s, property, "maxLength")->text.at), 64);
+    if (column->kind == COLUMN_JSON)
+        check_members(s, property, column, words);
 }
 
 static void check_schema(const struct event_kind *kind)
@@ -249,8 +291,13 @@ static void check_schema(const struct event_kind *kind)
     struct schema s = {event_json_tokens(parser, &count), path};
     const struct json_token *properties = member(&s, s.tokens, "properties");
     const struct json_token *data = member(&s, properties, "data");
-    const struct json_token *type = member(&s, member(&s, properties, "type"), "const");
-    assert_true(type && json_span_is(type->text, kind->type, strlen(kind->type)));
+    const struct json_token *type = member(&s, properties, "type");
+    const struct json_token *one = member(&s, type, "const"), *either = member(&s, type, "enum");
+    if (kind->also)
+        assert_true(either && list_length(&s, either) == 2 && list_has(&s, either, kind->type) &&
+                    list_has(&s, either, kind->also));
+    else
+        assert_true(one && json_span_is(one->text, kind->type, strlen(kind->type)));
     assert_int_equal(list_length(&s, member(&s, data, "properties")), kind->field_count);
     int required = 0;
     for (int i = 0; i < kind->field_count; i++) {

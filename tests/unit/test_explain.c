@@ -5,7 +5,7 @@
  * tampered with does.
  *
  * links: workers/exact.o workers/rules.o workers/rules_table.o workers/allocation.o workers/event_table.o
- * links: workers/alert.o workers/explain.o
+ * links: workers/alert.o workers/explain.o workers/evaluation.o
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -250,6 +250,37 @@ static void carried_over_and_open_counts_say_so(void **state)
     assert_null(strstr(text, ", verified;"));
 }
 
+static void sanction_tells_its_history(void **state)
+{
+    (void)state;
+    const struct inspection_report verdicts[] = {
+        {"V1", date_from_ymd(2022, 3, 1), 2021, false, -1, GOK_NEGATIEF, EVALUATION_NO_DATE},
+        {"V2", date_from_ymd(2023, 3, 1), 2022, false, -1, GOK_NEGATIEF, EVALUATION_NO_DATE},
+        {"V3", date_from_ymd(2025, 3, 1), 2024, false, -1, GOK_POSITIEF, EVALUATION_NO_DATE}};
+    school.level = LEVEL_BAO;
+    cells[GROUP_LAGER].halves[MOEDER] = 68; /* 9.0814 -> 9, half 4.5 -> 5 */
+    assert_int_equal(compute(2024, NULL, 1), 1);
+    struct explain_input in = input(&rows[0]);
+    in.verdicts = verdicts;
+    in.verdict_count = 3;
+    free(text);
+    text = explain_text(&in);
+    expect("V1 of 2022-03-01 (2021-2022) negatief; V2 of 2023-03-01 (2022-2023) negatief; "
+           "V3 of 2025-03-01 (2024-2025) positief.");
+    expect("9 hours x 0.5 = 4.5, rounded again by the same rule to 5");
+    expect("V2 was the second negative in a row: half from 2023-2024 up to and including 2024-2025, the year "
+           "of the positive V3");
+    assert_null(strstr(text, "NOTE"));
+    in.verdict_count = 2; /* no end yet */
+    free(text);
+    text = explain_text(&in);
+    expect("half from 2023-2024 until an evaluation is positive");
+    in.verdict_count = 1; /* the row is halved, the reports do not say so */
+    free(text);
+    text = explain_text(&in);
+    expect("NOTE: the reports say otherwise: none runs");
+}
+
 static void json_says_the_same(void **state)
 {
     (void)state;
@@ -340,6 +371,7 @@ int main(void)
         TEST(gedoogjaar_in_every_outcome),
         TEST(ses_and_bu),
         TEST(carried_over_and_open_counts_say_so),
+        TEST(sanction_tells_its_history),
         TEST(json_says_the_same),
         TEST(steps_lead_to_the_row),
     };

@@ -155,6 +155,12 @@ static void shipped_values(void **state)
                     !r->round_points_bubao);
         assert_true(r->minimum_on_rounded && r->gedoog_covers_threshold);
         assert_false(r->bu_eligibility_or || r->bu_share_any);
+        assert_true(r->budget_envelope[0] == RULES_NO_EURO && r->budget_envelope[1] == RULES_NO_EURO);
+        expect_exact(r->budget_split[IND_OPLEIDING_MOEDER], "0.3");
+        expect_exact(r->budget_split[IND_SCHOOLTOELAGE], "0.3");
+        expect_exact(r->budget_split[IND_THUISTAAL], "0.2");
+        expect_exact(r->budget_split[IND_BUURT], "0.2");
+        expect_exact(r->budget_split[IND_TREKKEND], "0");
     }
 }
 
@@ -182,6 +188,10 @@ static void switches_reach_their_fields(void **state)
     SWITCHED("round_points = { value = true", "round_points = { value = false", !r->round_points_so);
     SWITCHED("minimum = { value = \"6\"", "minimum = { value = \"12\"", r->so_minimum == 12);
     SWITCHED("\"2024-02-01\"", "\"2024-02-02\"", r->teldag == date_from_ymd(2024, 2, 2));
+    SWITCHED("envelope_bao = { value = \"\"", "envelope_bao = { value = \"64500000\"",
+             r->budget_envelope[0] == 6450000000 && r->budget_envelope[1] == RULES_NO_EURO);
+    SWITCHED("envelope_so = { value = \"\"", "envelope_so = { value = \"43000000.5\"",
+             r->budget_envelope[1] == 4300000050);
 }
 
 static void strictness(void **state)
@@ -225,7 +235,26 @@ static void strictness(void **state)
     expect_refusal("source = \"[?]\"", "source = \"\xff\"", "gok.weight.trekkend", "UTF-8", "");
     expect_refusal("source = \"[?]\"", "source = 7", "gok.weight.trekkend", "source must be", "");
     expect_refusal("verified = false", "verified = \"false\"", ":5: rounding", "verified must be", "");
+    expect_refusal("envelope_bao = { value = \"\"", "envelope_bao = { value = \"1.005\"",
+                   "budget.envelope_bao", "at most 2 digits", "");
+    expect_refusal("envelope_so = { value = \"\"", "envelope_so = { value = \"-1\"", "budget.envelope_so",
+                   "amount in euro from 0", "");
+    expect_refusal("envelope_so = { value = \"\"", "envelope_so = { value = 64500000", "budget.envelope_so",
+                   "amount in euro", "");
     expect_refusal("ses = {", "ses = ", ":", "syntax error", "");
+}
+
+static void an_envelope_is_split_whole(void **state)
+{
+    (void)state;
+    struct rules_set *set =
+        load_changed("thuistaal = { value = \"0.20\"", "thuistaal = { value = \"0.2\"",
+                     "2024-2025.conf"); /* of budget.split: gok.weight.thuistaal has 0.2 */
+    assert_non_null(set);
+    rules_free(&set);
+    assert_null(load_changed("thuistaal = { value = \"0.20\"", "thuistaal = { value = \"0.200000001\"",
+                             "2024-2025.conf"));
+    assert_non_null(strstr(error, "2024-2025: budget.split: the parts add up to 1.000000001 instead of 1"));
 }
 
 static void file_names_are_school_years(void **state)
@@ -371,6 +400,7 @@ int main(void)
         cmocka_unit_test(shipped_values),
         cmocka_unit_test(switches_reach_their_fields),
         cmocka_unit_test(strictness),
+        cmocka_unit_test(an_envelope_is_split_whole),
         cmocka_unit_test(file_names_are_school_years),
         cmocka_unit_test(other_years_are_carried_over),
         cmocka_unit_test(gaps_take_the_earlier_file),

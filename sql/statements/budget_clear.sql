@@ -1,0 +1,1 @@
+DELETE FROM teldag_data.budget_value WHERE school_year = $1::smallint

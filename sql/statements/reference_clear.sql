@@ -1,0 +1,1 @@
+DELETE FROM teldag_data.risk_reference WHERE school_year = $1::smallint
