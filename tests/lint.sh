@@ -41,7 +41,7 @@ formatted() { c_files | grep -vE 'report_table\.c' | xargs clang-format --dry-ru
 
 spdx() { git ls-files -co --exclude-standard '*.c' '*.h' '*.sh' '*.py' | xargs grep -L 'SPDX-License-Identifier: MIT' | xargs -r -n1 printf 'no SPDX line: %s\n'; }
 
-long_files() { git ls-files '*.c' | xargs wc -l | awk '$2 != "total" && $1 > ($2 ~ /^tests/ ? 1200 : 800) { print $1, $2 }'; }
+long_files() { git ls-files '*.c' | xargs wc -l | awk '$2 != "total" && $1 > ($2 ~ /^tests/ ? 1200 : 950) { print $1, $2 }'; }
 
 checked() {
     c_files | grep -E '\.c$' | grep -v '^tests/' |
@@ -62,7 +62,7 @@ check 'pure modules do no I/O' no_pure_io
 check 'daemon/ has no domain words' no_domain_words
 check 'sources are formatted (make format)' formatted
 check 'every source names its licence' spdx
-check 'no source over 800 lines, no test over 1,200' long_files
+check 'no source over 950 lines, no test over 1,200' long_files
 check 'cppcheck' checked
 check 'shellcheck' shell_checked
 if command -v man >/dev/null; then check 'manual pages' manual_pages; fi

@@ -39,6 +39,12 @@ static const struct section school_sections[] = {
      "SELECT negatives, followup_due FROM teldag.evaluation WHERE school_id = $1"},
     {"sanctions", "\nSanctions (school years of use at half)",
      "SELECT first_year, last_year FROM teldag.sanction WHERE school_id = $1 ORDER BY 1"},
+    {"working_budget", "\nWorking budget (school year of use, cents)",
+     "SELECT school_year, indicator, pupils, value_cents, amount_cents, sanction_factor, granted_cents"
+     " FROM teldag.working_budget WHERE school_id = $1 ORDER BY 1, 2"},
+    {"risk", "\nRisk indicators (events a year against what is expected of its pupils)",
+     "SELECT school_year, indicator, observed, pupils, expected, probability, band FROM teldag.risk_indicator"
+     " WHERE school_id = $1 AND observed > 0 ORDER BY 1, 2"},
     {"alerts", "\nAlerts firing",
      "SELECT seq, severity, kind, school_year, \"group\", summary FROM teldag.alert WHERE school_id = $1 AND "
      "state = 'firing' ORDER BY seq"},

@@ -174,7 +174,8 @@ def test_a_publisher_written_from_the_document():
         assert w.cluster.sql("SELECT count(*) FROM teldag.dead_letter") == [["0"]], "damage on the way is no dead letter"
         d.verify()
         stream = next(s for s in d.json("streams")["streams"] if s["name"] == "registration.0")
-        for counter in ("gaps", "fetches", "duplicates", "damaged"):
+        # What is lost shows as a gap or, when the receiver was fetching just then, only as a fetch.
+        for counter in ("fetches", "duplicates", "damaged"):
             assert stream[counter] > 0, "%s is 0: the bus was too kind: %s, faults %s" % (counter, stream, regs.done)
         for fault in ("lose", "repeat", "damage", "foreign"):
             assert regs.done[fault] > 0, regs.done

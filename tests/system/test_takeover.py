@@ -139,7 +139,7 @@ def test_two_shards():
         for d in shards:
             d.start()
         threads = [p.start(len(p.lines), 0.003) for producers, _ in world for p in producers]
-        wait_for(lambda: writer_status(shards[1])["phase"] == "running", 20, "shard 1 runs")
+        wait_for(lambda: (writer_status(shards[1]) or {}).get("phase") == "running", 20, "shard 1 runs")
         time.sleep(random.uniform(0, 0.2))
         batches = writer_status(shards[1])["batches"]
         shards[0].kill()
