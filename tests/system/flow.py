@@ -240,17 +240,17 @@ def split_generated(*options):
     return lines[0], lines[1], summaries[1]
 
 
-LOGS = "('school_log'), ('entitlement_log'), ('registration_log'), ('dead_letter')"
+LOGS = ("school_log", "entitlement_log", "registration_log", "inspection_log", "opschorting_log", "verklaring_log", "controle_log",
+        "poah_log", "beslissing_log", "vlp_log", "toah_log", "melding_log", "beantwoord_log", "dead_letter")
 
 
 def expect_positions(cluster, stream, count):
     """Positions 1 to count, each once in one log or in dead_letter, and the progress just behind."""
     rows = cluster.sql("""
-        WITH p AS (SELECT stream_id, epoch, seq FROM teldag_data.school_log UNION ALL SELECT stream_id, epoch, seq FROM
-                   teldag_data.entitlement_log UNION ALL SELECT stream_id, epoch, seq FROM teldag_data.registration_log
-                   UNION ALL SELECT stream_id, epoch, seq FROM teldag_data.dead_letter)
+        WITH p AS (%s)
         SELECT count(*), count(DISTINCT (epoch, seq)), min(seq), max(seq), count(DISTINCT epoch) FROM p
-        WHERE stream_id = (SELECT stream_id FROM teldag_data.stream WHERE name = '%s')""" % stream)
+        WHERE stream_id = (SELECT stream_id FROM teldag_data.stream WHERE name = '%s')"""
+                       % (" UNION ALL ".join("SELECT stream_id, epoch, seq FROM teldag_data." + log for log in LOGS), stream))
     assert rows == [[str(count), str(count), "1", str(count), "1"]], (stream, count, rows)
     assert cluster.sql("SELECT next_seq FROM teldag.feed_progress WHERE stream = '%s'" % stream) == [[str(count + 1)]]
 
@@ -280,6 +280,30 @@ def expect_alert_log(cluster, shard=0):
                        " WHERE shard = %d) FROM teldag_data.alert_log WHERE shard = %d" % (shard, shard))
     count, first, last, given = map(int, rows[0])
     assert count == last == given and first == 1, rows
+
+
+def expect_changes(cluster):
+    """Each row of alert_log is a change: per key it begins with firing, never says the same twice, and ends as the view alert has it."""
+    wrong = cluster.sql("""
+        WITH c AS (SELECT *, lag(state || severity) OVER w AS before, lead(seq) OVER w AS next FROM teldag.alert_log
+                   WINDOW w AS (PARTITION BY kind, school_id, school_year, "group", stream, subject ORDER BY seq)),
+             s AS (SELECT seq, kind, severity, state, school_id, school_year, "group", stream, subject, detail FROM c WHERE next IS NULL)
+        SELECT 'no change', seq, kind, state, subject FROM c
+        WHERE before = state || severity OR (state <> 'firing' AND (before IS NULL OR before LIKE 'resolved%'))
+        UNION ALL
+        SELECT 'not as the view', s.seq, s.kind, s.state, s.subject FROM s FULL JOIN teldag.alert a
+        ON (a.seq, a.kind, a.severity, a.state, a.school_id, a.school_year, a."group", a.stream, a.subject, a.detail) =
+           (s.seq, s.kind, s.severity, s.state, s.school_id, s.school_year, s."group", s.stream, s.subject, s.detail)
+        WHERE a.seq IS NULL OR s.seq IS NULL""")
+    assert not wrong, "%d rows of alert_log: %s" % (len(wrong), wrong[:5])
+
+
+def expect_clock(cluster, first, last):
+    """Every day from first to last was stepped to once, in order."""
+    rows = cluster.sql("SELECT count(*), count(DISTINCT day), min(day), max(day), max(day) - min(day) + 1, bool_and(before IS NULL OR before < day)"
+                       " FROM (SELECT (body ->> 'today')::date AS day, lag((body ->> 'today')::date) OVER (ORDER BY seq) AS before"
+                       " FROM teldag_data.local_log WHERE act = 'clock') c")[0]
+    assert rows[0] == rows[1] == rows[4] and rows[2:4] == [first, last] and rows[5] == "t", (rows, first, last)
 
 
 def writer_pid(cluster, application="teldagd writer"):
