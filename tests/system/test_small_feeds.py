@@ -172,8 +172,9 @@ def test_bad_events_die_alone():
 
 def test_what_waits_for_its_partner():
     with World(fsync="off") as w:
-        f = w.feed("aanhuis.0")
-        d = w.daemon([f]).migrate().start()
+        schools, f = w.feed("school.0"), w.feed("aanhuis.0")
+        d = w.daemon([schools, f]).migrate().start()
+        schools.send([school(s, "bao") for s in (1, 2, 7, 105841, 125005)])
         waiting = "SELECT key, reason FROM teldag.unmatched ORDER BY key"
         f.send([event("poah.beslissing.v1", {"request_id": "P1", "decision": "goedgekeurd", "decided_on": "2023-11-01", "school_id": "7"}),
                 controle("C2", 1, 2, date="2024-05-01"), event("melding.beantwoord.v1", {"melding_id": "M1", "answered_on": "2024-03-20"})])
@@ -189,6 +190,37 @@ def test_what_waits_for_its_partner():
         f.send([event("poah.withdraw.v1", {"request_id": "P1"})])
         d.caught_up()
         equal(w.cluster.sql(waiting), [["P1", "decision without a request"]])
+        d.verify()
+
+
+def test_what_waits_for_its_school():
+    """Of every feed: an event of a school that is not known counts where it can, and waits until the school is there."""
+    with World(fsync="off") as w:
+        schools, f = w.feed("school.0"), w.feed("aanhuis.0")
+        d = w.daemon([schools, f]).migrate().start()
+        f.send([melding("M1", school_id="7"),
+                event("toah.melding.v1", {"request_id": "T1", "pupil": pupil(1), "school_id": "7", "school_year": "2023-2024",
+                                          "reason": "langdurig_ziek", "start": "2023-10-02", "end": None}),
+                event("huisonderwijs.verklaring.v1", {"verklaring_id": "V1", "pupil": pupil(1), "school_year": "2023-2024",
+                                                      "kind": "individueel", "level": "basis", "province": None,
+                                                      "declared_on": "2023-09-04", "last_school_id": "7"}),
+                poah("P1"),
+                event("poah.beslissing.v1", {"request_id": "P1", "decision": "goedgekeurd", "decided_on": "2023-11-01", "school_id": "7"})])
+        d.caught_up()
+        waiting = "SELECT key, seq, reason FROM teldag.unmatched ORDER BY key"
+        own = w.cluster.one("SELECT school_id FROM teldag.poah_aanvraag")
+        wanted = [["M1", "1", "unknown school"], ["P1", "5", "unknown school"], ["T1", "2", "unknown school"], ["V1", "3", "unknown school"]]
+        if own is not None:
+            wanted.insert(1, ["P1", "4", "unknown school"])
+        equal(sorted(w.cluster.sql(waiting)), wanted)
+        equal(w.cluster.one("SELECT meldingen FROM teldag.stats_melding_total"), "1")
+        d.verify()
+        schools.send([school(7, "bao")] + ([school(own, "bubao")] if own not in (None, "7") else []))
+        d.caught_up()
+        equal(w.cluster.sql(waiting), [])
+        schools.send([event("school.withdraw.v1", {"school_id": "7"})])
+        d.caught_up()
+        equal([r[0] for r in w.cluster.sql(waiting) if r[1] != "4"], ["M1", "P1", "T1", "V1"])
         d.verify()
 
 
