@@ -11,8 +11,9 @@
 
 #include "workers/melding.h"
 
-#define FEW        32
-#define STAKE_BACK 2 /* school years looked back for counted hours when the coming year has none yet */
+#define FEW           32
+#define STAKE_BACK    2  /* school years looked back for counted hours when the coming year has none yet */
+#define STAKE_FORWARD 20 /* and forward, when the verdicts are older than the counts */
 
 /* What is asked of a derivation, and where its answer goes. */
 struct ask {
@@ -174,19 +175,27 @@ static void add_budget(const struct ledger *l, uint32_t school_id, struct alert_
     }
 }
 
+/* Whether anything is allocated in school year `year`; then that is what the stake is taken from. */
+static bool take_stake(const struct ledger *l, uint32_t school_id, int year, struct alert_stake *stake)
+{
+    struct allocation rows[3];
+    int n = ledger_allocations(l, school_id, year, rows);
+    for (int i = 0; i < n; i++)
+        add_row(ledger_rules(l), rows + i, stake);
+    if (n > 0)
+        stake->year = year;
+    return n > 0;
+}
+
 /* What a sanction takes in school year `year`: each row halved and rounded by itself (regulation 3). Before that year is
- * counted, the last year that is. */
-static struct alert_stake find_stake(const struct ledger *l, uint32_t school_id, int year)
+ * counted, the last year that is; of verdicts from before the first count, the first counted year up to `last`. */
+static struct alert_stake find_stake(const struct ledger *l, uint32_t school_id, int year, int last)
 {
     struct alert_stake stake = {0};
-    struct allocation rows[3];
-    for (int y = year; y >= year - STAKE_BACK && !stake.year; y--) {
-        int n = ledger_allocations(l, school_id, y, rows);
-        for (int i = 0; i < n; i++)
-            add_row(ledger_rules(l), rows + i, &stake);
-        if (n > 0)
-            stake.year = y;
-    }
+    for (int y = year; y >= year - STAKE_BACK && !stake.year; y--)
+        take_stake(l, school_id, y, &stake);
+    for (int y = year + 1; y <= last && y <= year + STAKE_FORWARD && !stake.year; y++)
+        take_stake(l, school_id, y, &stake);
     if (stake.year)
         add_budget(l, school_id, &stake);
     return stake;
@@ -198,7 +207,8 @@ static void derive_evaluation(struct ask *q, const struct reports *r, const stru
     struct alert_school school = school_of(q, q->subject->school_id);
     const struct inspection_report *last = r->list + e->last;
     if (e->negatives == 1 && q->take) {
-        struct alert_stake stake = find_stake(q->l, q->subject->school_id, last->year + 1);
+        struct alert_stake stake =
+            find_stake(q->l, q->subject->school_id, last->year + 1, EVALUATION_NO_YEAR);
         alert_first_negative(&school, last, &stake, &q->alert);
         give(q);
     }
@@ -230,7 +240,8 @@ static int derive_school(struct ask *q)
         change_on(q, day);
         if (!runs || !q->take)
             continue;
-        struct alert_stake stake = find_stake(q->l, q->subject->school_id, r.spans[i].first_year);
+        struct alert_stake stake =
+            find_stake(q->l, q->subject->school_id, r.spans[i].first_year, r.spans[i].last_year);
         alert_second_negative(&school, r.list, r.spans + i, &stake, &q->alert);
         give(q);
     }

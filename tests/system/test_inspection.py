@@ -146,6 +146,21 @@ def test_first_negative_says_what_is_at_stake():
     equal(b.firing("evaluation.%", 302), [])
 
 
+def test_verdicts_older_than_the_first_count():
+    """What is at stake, or lost, is said from the first year that is counted, when the verdicts are from before the first feed."""
+    b = bench()
+    b.send("school.0", school(351, "bao"), school(352, "bao"), school(353, "bao"))
+    b.send("registration.0", *bao_school(351, "2024-2025"), *bao_school(352, "2024-2025"), *bao_school(353, "2024-2025"))
+    b.send("inspection.0", report("O1", 351, "2019-2020", "2020-01-15", "negatief"), report("O2", 351, "2020-2021", "2021-01-15", "negatief"),
+           report("O3", 352, "2020-2021", "2021-01-15", "negatief"), report("O4", 353, "2021-2022", "2022-01-15", "negatief"),
+           report("O5", 353, "2022-2023", "2023-01-15", "negatief"), report("O6", 353, "2024-2025", "2025-01-15", "positief"))
+    details = {s: json.loads(d) for s, d in b.sql("SELECT subject, detail FROM teldag.alert WHERE subject IN ('O2', 'O3', 'O5') AND state = 'firing'"
+                                                  " AND kind IN ('evaluation.first_negative', 'evaluation.second_negative')")}
+    equal((details["O2"]["stake_year"], details["O2"]["hours_lost"], details["O2"]["hours_without_sanction"]), ("2025-2026", 7, 16))
+    equal((details["O3"]["stake_year"], details["O3"]["hours_at_stake"]), ("2025-2026", 7))
+    equal((details["O5"]["last_year"], details["O5"]["hours_lost"]), ("2024-2025", None), "no hours of a year that the sanction does not reach")
+
+
 def test_erkenning():
     b = bench()
     b.send("school.0", school(303, "bao"))
