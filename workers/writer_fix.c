@@ -133,6 +133,14 @@ static int write_budget(struct fixing *f)
     return close_body(f);
 }
 
+static bool anyone_counted(const struct fixing *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (f->budget[i].halves > 0)
+            return true;
+    return false;
+}
+
 static int prepare_budget(struct fixing *f)
 {
     char year[YEAR_TEXT_MAX];
@@ -144,6 +152,15 @@ static int prepare_budget(struct fixing *f)
     if (f->count == 0) {
         say(f, "no envelope is known for %s: fill in %s or %s in the rules file of %s, reload, and fix again",
             year, envelope_names[0], envelope_names[1], year);
+        return ERR_MISSING;
+    }
+    if (!anyone_counted(f)) {
+        char counted[YEAR_TEXT_MAX];
+
+        year_format(f->year - 1, counted);
+        say(f,
+            "no pupil on an indicator is counted in %s: there is nothing to divide the envelope of %s over",
+            counted, year);
         return ERR_MISSING;
     }
     f->w->fixed_wanted = fixed_with_budget(f->w->fixed, f->year, f->budget, f->count);

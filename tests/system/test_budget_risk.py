@@ -123,6 +123,9 @@ def test_working_budget():
 
         d = w.daemon([schools, regs, inspections], rules=folder).start()
         d.caught_up()
+        done = d.run("fix", "budget", "2035-2036")  # a slip of the pen records nothing
+        assert done.returncode == 65 and "counted in 2034-2035" in done.stderr, (done.returncode, done.stderr)
+        assert w.cluster.one("SELECT count(*) FROM teldag_data.local_log WHERE act = 'fix budget'") == "0"
         assert "2024-2025" in d.ctl("fix", "budget", "2025-2026")
         total = {(level, i): sum(has[i] for s, (lv, _, has, _) in world.items() if lv == level and s != 14)
                  for level in ENVELOPE for i in BUDGET}
