@@ -272,6 +272,39 @@ static void say_best_effort(struct explanation *x)
     db_result_free(&r);
 }
 
+/* The history of a school without figures to explain: its verdicts, and from when half is granted. */
+static void tell_evaluations(const struct explanation *x)
+{
+    struct sanction_span spans[EXPLAIN_VERDICTS_MAX / 2];
+    struct evaluation e;
+    char from[YEAR_TEXT_MAX], to[YEAR_TEXT_MAX];
+
+    if (x->verdict_count == 0 || x->ctl->json)
+        return;
+    printf("Evaluations of the use of GOK means  [regulation 3, [GO 5.3, OS]]\n");
+    for (size_t i = 0; i < x->verdict_count; i++) {
+        int year, month, day;
+
+        date_to_ymd(x->verdicts[i].date, &year, &month, &day);
+        year_format(x->verdicts[i].year, from);
+        printf("    %s of %04d-%02d-%02d (%s) %s\n", x->verdicts[i].report_id, year, month, day, from,
+               x->verdicts[i].gok == GOK_NEGATIEF ? "negatief" : "positief");
+    }
+    evaluation_judge(x->verdicts, x->verdict_count, &e, spans);
+    for (size_t i = 0; i < e.span_count; i++) {
+        bool ends = spans[i].last_year != EVALUATION_NO_YEAR;
+
+        if (ends && spans[i].last_year < spans[i].first_year)
+            continue; /* a positive in the year of the second negative */
+        year_format(spans[i].first_year, from);
+        if (ends)
+            year_format(spans[i].last_year, to);
+        printf("    %s was the second negative in a row: half from %s %s%s\n",
+               x->verdicts[spans[i].second].report_id, from,
+               ends ? "up to and including " : "until an evaluation is positive", ends ? to : "");
+    }
+}
+
 static int explain(struct explanation *x)
 {
     struct allocation_history history = {find_history, x};
@@ -285,12 +318,18 @@ static int explain(struct explanation *x)
     read_verdicts(x);
     if (db_error(x->db))
         return ctl_database_error(x->db);
+    if (!x->year) {
+        tell_evaluations(x);
+        return ctl_fail(EX_DATAERR, "nothing is counted for school %s", x->id);
+    }
     year_format(x->year, year);
-    if (!x->school_known)
+    if (!x->school_known) {
+        tell_evaluations(x);
         return ctl_fail(
             EX_DATAERR,
             "school %s is unknown: its registrations are counted, but allocate nothing until the school is",
             x->id);
+    }
     count = allocation_compute(rules_for_year(x->rules, x->year), &x->school, x->year, x->cells, &history, 2,
                                rows);
     for (int i = 0, halves; i < count; i++) { /* under a sanction: once more with its factor */
@@ -301,13 +340,15 @@ static int explain(struct explanation *x)
             break;
         }
     }
-    if (!count)
+    if (!count) {
+        tell_evaluations(x);
         return ctl_fail(EX_DATAERR,
                         "school %s (%s, level %s) has no allocation for %s: no regular pupils in a group "
                         "that a staffing stream funds%s",
                         x->id, x->name, level_names[x->school.level], year,
                         x->school.closed_on <= school_year_start(x->year) ? "; the school is closed by then"
                                                                           : "");
+    }
     if (x->ctl->json)
         printf("[");
     for (int i = 0; i < count; i++)
@@ -318,7 +359,7 @@ static int explain(struct explanation *x)
     return EX_OK;
 }
 
-/* "2024-2025" or "2024"; without: the latest year of use that the school's counts reach. */
+/* "2024-2025" or "2024"; without: the latest year of use that the school's counts reach, 0 when nothing is counted. */
 static int choose_year(struct explanation *x, const char *wanted)
 {
     struct db_result *r;
@@ -340,7 +381,7 @@ static int choose_year(struct explanation *x, const char *wanted)
     db_result_free(&r);
     if (db_error(x->db))
         return ctl_database_error(x->db);
-    return x->year ? EX_OK : ctl_fail(EX_DATAERR, "nothing is counted for school %s", x->id);
+    return EX_OK;
 }
 
 static int choose_rules(struct explanation *x)

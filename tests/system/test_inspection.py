@@ -161,6 +161,23 @@ def test_verdicts_older_than_the_first_count():
     equal((details["O5"]["last_year"], details["O5"]["hours_lost"]), ("2024-2025", None), "no hours of a year that the sanction does not reach")
 
 
+def test_explain_without_counts():
+    """A school that has verdicts and no counts yet: no figure to explain, but its history is told."""
+    b = bench()
+    b.send("school.0", school(354, "bao"), school(355, "bao"))
+    done = b.d.run("explain", "355")
+    equal((done.returncode, done.stdout), (65, ""))
+    b.send("inspection.0", report("X1", 354, "2021-2022", "2022-01-15", "negatief"), report("X2", 354, "2022-2023", "2023-01-15", "negatief"),
+           report("X3", 356, "2021-2022", "2022-01-15", "negatief"), report("X4", 356, "2022-2023", "2023-01-15", "negatief"),
+           report("X5", 356, "2024-2025", "2025-01-15", "positief"))
+    for arguments in (["354"], ["354", "2023-2024"]):
+        done = b.d.run("explain", *arguments)
+        assert done.returncode == 65 and "X1 of 2022-01-15 (2021-2022) negatief" in done.stdout, (done.stdout, done.stderr)
+        assert "X2 was the second negative in a row: half from 2023-2024 until an evaluation is positive" in done.stdout, done.stdout
+    done = b.d.run("explain", "356")  # nor is the school known
+    assert done.returncode == 65 and "half from 2023-2024 up to and including 2024-2025" in done.stdout, (done.stdout, done.stderr)
+
+
 def test_erkenning():
     b = bench()
     b.send("school.0", school(303, "bao"))
