@@ -31,6 +31,7 @@ struct db *ctl_connect(struct ctl *ctl, const char *conninfo, int *code);
  * --json on the same line. Rows, or -1 and then nothing is printed. */
 int ctl_print_query(struct ctl *ctl, struct db *db, const char *title, const char *sql, int count,
                     const char *const *values);
+void ctl_disarm(char *text); /* control characters become '?', for a terminal; JSON escapes them itself */
 int ctl_database_error(struct db *db); /* says it; exit code */
 bool ctl_is_school(const char *text);  /* 1-9 digits */
 

@@ -83,9 +83,25 @@ static int width_of(const char *text)
     return width;
 }
 
+/* Names and keys come from outside: none may move the cursor or look like a line of ours. */
+void ctl_disarm(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        if (*p < ' ' || *p == 0x7f)
+            *p = '?';
+        else if (p[0] == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0) /* C1 controls */
+            p[0] = p[1] = '?';
+    }
+}
+
 static void print_cell(const char *text, int width, bool last)
 {
-    printf("%s", text);
+    char *shown = strdup(text);
+
+    if (shown)
+        ctl_disarm(shown);
+    printf("%s", shown ? shown : "");
+    free(shown);
     for (int pad = last ? 0 : width - width_of(text) + 2; pad > 0; pad--)
         putchar(' ');
 }

@@ -63,6 +63,8 @@ static void read_school(struct explanation *x)
     if (db_rows(r) == 1) {
         x->school_known = true;
         snprintf(x->name, sizeof(x->name), "%s", db_text(r, 0, 0));
+        if (!x->ctl->json)
+            ctl_disarm(x->name);
         x->school.level = (enum level)word_of(level_names, db_text(r, 0, 1));
         x->school.brussels = strcmp(db_text(r, 0, 2), "t") == 0;
         if (!db_is_null(r, 0, 3))
@@ -182,7 +184,9 @@ static void read_verdicts(struct explanation *x)
     for (int i = 0; i < db_rows(r) && x->verdict_count < EXPLAIN_VERDICTS_MAX; i++) {
         char *id = x->report_ids[x->verdict_count];
 
-        snprintf(id, sizeof(x->report_ids[0]), "%s", db_text(r, i, 0));
+        snprintf(id, sizeof(x->report_ids[0]), "%s", db_text(r, i, 0)); /* the order is that of the query */
+        if (!x->ctl->json)
+            ctl_disarm(id);
         x->verdicts[x->verdict_count++] = (struct inspection_report){
             .report_id = id,
             .date = (int32_t)db_int(r, i, 1),

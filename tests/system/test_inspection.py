@@ -178,6 +178,18 @@ def test_explain_without_counts():
     assert done.returncode == 65 and "half from 2023-2024 up to and including 2024-2025" in done.stdout, (done.stdout, done.stderr)
 
 
+def test_names_do_not_reach_the_terminal_raw():
+    b = bench()
+    b.send("school.0", school(357, "bao", name="De\x1b[31m Rode\nschool_id"))
+    b.send("inspection.0", report("R\x1b[2J\n\u009b1", 357, "2021-2022", "2022-01-15", "negatief"))
+    b.send("registration.0", *bao_school(357, "2024-2025"))
+    for arguments in (["school", "357"], ["explain", "357"], ["explain", "357", "2023-2024"], ["alerts", "--school", "357"]):
+        out = b.d.run(*arguments).stdout
+        assert "\x1b" not in out and "\u009b" not in out and "Rode\n" not in out, (arguments, out)
+        assert "R?[2J?" in out, (arguments, out)
+    equal(b.d.json("school", "357")["inspections"][0]["report_id"], "R\x1b[2J\n\u009b1", "as it came, escaped")
+
+
 def test_erkenning():
     b = bench()
     b.send("school.0", school(303, "bao"))
