@@ -208,12 +208,17 @@ static int show_dead_letter(struct ctl *ctl)
                  " WHERE stream = $1 AND seq = $2::bigint GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY epoch",
                  2, (const char *const *)ctl->argv + 1);
     for (int i = 0; i < db_rows(r); i++) {
+        char *event = strdup(db_text(r, i, 6));
+
+        if (event)
+            ctl_disarm(event); /* whatever bytes it had */
         if (ctl->json)
             printf("%s\n", db_text(r, i, 7));
         else
             printf("stream %s, epoch %s, sequence %s, %s, recorded %s\nreason: %s\n%s\n", db_text(r, i, 0),
                    db_text(r, i, 1), db_text(r, i, 2), db_text(r, i, 3), db_text(r, i, 4), db_text(r, i, 5),
-                   db_text(r, i, 6));
+                   event ? event : "");
+        free(event);
     }
     if (db_error(db))
         code = ctl_database_error(db);

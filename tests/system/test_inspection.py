@@ -188,6 +188,10 @@ def test_names_do_not_reach_the_terminal_raw():
         assert "\x1b" not in out and "\u009b" not in out and "Rode\n" not in out, (arguments, out)
         assert "R?[2J?" in out, (arguments, out)
     equal(b.d.json("school", "357")["inspections"][0]["report_id"], "R\x1b[2J\n\u009b1", "as it came, escaped")
+    b.send("melding.0", '{"id":"\x1b[31m"}')
+    seq = b.sql("SELECT max(seq) FROM teldag.dead_letter WHERE stream = 'melding.0'")[0][0]
+    shown = b.d.ctl("dead-letter", "show", "melding.0", seq)
+    assert '{"id":"?[31m"}' in shown, shown
 
 
 def test_erkenning():
