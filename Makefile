@@ -142,13 +142,15 @@ format:
 install: binaries
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
 	  $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)/etc/teldagd/rules $(DESTDIR)/usr/lib/systemd/system \
-	  $(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/share/doc/teldagd/protocol
+	  $(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/share/doc/teldagd/protocol \
+	  $(DESTDIR)$(PREFIX)/share/doc/teldagd/schemas
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 docs/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 docs/*.md README.md NEWS.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/teldagd
 	install -m 644 docs/protocol/*.md $(DESTDIR)$(PREFIX)/share/doc/teldagd/protocol
+	install -m 644 docs/schemas/*.json $(DESTDIR)$(PREFIX)/share/doc/teldagd/schemas
 	for f in conf/teldagd.conf conf/rules/*.conf; do \
 	  t=$(DESTDIR)/etc/teldagd/$${f#conf/}; [ -e $$t ] || install -m 644 $$f $$t; done
 	sed 's|/usr/local/bin|$(PREFIX)/bin|' systemd/teldagd.service > $(DESTDIR)/usr/lib/systemd/system/teldagd.service
