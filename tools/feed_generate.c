@@ -72,7 +72,7 @@ static const char help_text[] =
     "248\n"
     "                      requests of which 115 + 104 granted and 27 rejected: the two others stay "
     "postponed,\n"
-    "                      because the published parts are 246 of 248 pupils; needs 700 schools or more\n"
+    "                      because the published parts are 246 of 248 pupils; needs 800 schools or more\n"
     "  --feed F[,F]        only school, institution, entitlement (these three make the stream school),\n"
     "                      registration, inspection, huisonderwijs, aanhuis or melding; may be repeated\n"
     "  --years Y[,Y]       school years, ascending (2022-2023,2023-2024)\n"

@@ -429,6 +429,11 @@ static void write_visit(struct writing *w, int place, int32_t date)
     note_report(w, &v);
 }
 
+static bool may_be_visited(const struct writing *w, int place)
+{
+    return !w->unfavourable[place] && !gen_place_in_trouble(w->world, place);
+}
+
 /* Visits after unfavourable advice of this year, the earliest advice first; all others to places that never had any. */
 static void write_visits(struct writing *w, const struct gen_marginals *m)
 {
@@ -457,10 +462,10 @@ static void write_visits(struct writing *w, const struct gen_marginals *m)
             int place = -1;
             for (uint64_t tries = 0; tries < 400; tries++) {
                 place = gen_place_pick(&w->places, level, GEN_EQUAL, gen_mix(r ^ tries << 20), NULL);
-                if (place < 0 || !w->unfavourable[place])
+                if (place < 0 || may_be_visited(w, place))
                     break;
             }
-            if (place >= 0 && !w->unfavourable[place])
+            if (place >= 0 && may_be_visited(w, place))
                 write_visit(w, place, gen_day_in(w->year, r >> 8, 9, 20, 270));
         }
 }

@@ -185,6 +185,7 @@ struct gen_late { /* a line to be sent again later */
     int len;
     char line[GEN_EVENT_MAX];
 };
+#define GEN_BAD_FIRST 20 /* of the feeds school and registration */
 #define GEN_BAD_KINDS 24
 struct gen_output {
     FILE *file;
@@ -203,6 +204,7 @@ struct gen_output {
     struct gen_late *late;
     int late_count;
     bool may_repeat_late; /* false where a later event has the same key */
+    unsigned bad_turn;
     uint64_t events, lines, duplicates, bad[GEN_BAD_KINDS], too_large, unknown_school;
 };
 int gen_output_init(struct gen_output *out, FILE *file, const struct gen_options *options) MUST_CHECK;
