@@ -141,20 +141,27 @@ static void note_report(struct writing *w, const struct report *r)
 
 /* ---- slots ---- */
 
+static bool make_room(struct writing *w)
+{
+    int room = 2 * w->slot_capacity + 64;
+    struct report *slots = realloc(w->slots, (size_t)room * sizeof *slots);
+    if (!slots)
+        return false;
+    w->slots = slots;
+    struct gen_order *order = realloc(w->order, (size_t)room * sizeof *order);
+    if (!order)
+        return false;
+    w->order = order;
+    w->slot_capacity = room;
+    return true;
+}
+
 /* NULL when there is no memory left. */
 static struct report *add_slot(struct writing *w, int level)
 {
-    if (w->slot_count == w->slot_capacity) {
-        int room = 2 * w->slot_capacity + 64;
-        struct report *more = realloc(w->slots, (size_t)room * sizeof *more);
-        struct gen_order *order = realloc(w->order, (size_t)room * sizeof *order);
-        w->slots = more ? more : w->slots;
-        w->order = order ? order : w->order;
-        if (!more || !order) {
-            w->agenda.failed = true;
-            return NULL;
-        }
-        w->slot_capacity = room;
+    if (w->slot_count == w->slot_capacity && !make_room(w)) {
+        w->agenda.failed = true;
+        return NULL;
     }
     struct report *slot = &w->slots[w->slot_count++];
     *slot = (struct report){.year = w->year,
