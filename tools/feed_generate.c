@@ -11,12 +11,13 @@
 
 #include "tools/feed_generate_model.h"
 
-/* Schools before what is said about them; both types of the stream school have a row, so that either can be
- * had alone. The letter stands in the events' ids. */
+/* Schools before what is said about them; what makes up the stream school has three rows, so that each can be had
+ * alone. The letter stands in the events' ids. */
 static const struct gen_feed generate_feeds[] = {
-    {"school", 's', gen_feed_school},
-    {"entitlement", 'e', gen_feed_entitlement},
-    {"registration", 'r', gen_feed_registration},
+    {"school", 's', gen_feed_school},           {"institution", 'o', gen_feed_institution},
+    {"entitlement", 'e', gen_feed_entitlement}, {"registration", 'r', gen_feed_registration},
+    {"inspection", 'i', gen_feed_inspection},   {"huisonderwijs", 'h', gen_feed_huisonderwijs},
+    {"aanhuis", 'a', gen_feed_aanhuis},         {"melding", 'm', gen_feed_melding},
 };
 #define FEED_COUNT (sizeof generate_feeds / sizeof generate_feeds[0])
 
@@ -26,6 +27,7 @@ enum option_code {
     OPT_SCHOOLS,
     OPT_SEED,
     OPT_COUNTS,
+    OPT_MARGINALS,
     OPT_FEED,
     OPT_YEARS,
     OPT_CORRECTIONS,
@@ -43,6 +45,7 @@ static const struct option long_options[] = {
     {"schools", required_argument, NULL, OPT_SCHOOLS},
     {"seed", required_argument, NULL, OPT_SEED},
     {"counts", required_argument, NULL, OPT_COUNTS},
+    {"marginals", required_argument, NULL, OPT_MARGINALS},
     {"feed", required_argument, NULL, OPT_FEED},
     {"years", required_argument, NULL, OPT_YEARS},
     {"corrections", required_argument, NULL, OPT_CORRECTIONS},
@@ -65,17 +68,23 @@ static const char help_text[] =
     "  --counts CSV        secondary schools whose indicator counts in 2023-2024 match this file exactly;\n"
     "                      how their pupils divide over graad1, okan and graad23 is generated, not "
     "published\n"
-    "  --feed F[,F]        only school, entitlement (also of the stream school) or registration; may be "
-    "repeated\n"
+    "  --marginals JSON    reports and controls of 2023-2024 have exactly these published totals; POAH has "
+    "248\n"
+    "                      requests of which 115 + 104 granted and 27 rejected: the two others stay "
+    "postponed,\n"
+    "                      because the published parts are 246 of 248 pupils; needs 800 schools or more\n"
+    "  --feed F[,F]        only school, institution, entitlement (these three make the stream school),\n"
+    "                      registration, inspection, huisonderwijs, aanhuis or melding; may be repeated\n"
     "  --years Y[,Y]       school years, ascending (2022-2023,2023-2024)\n"
-    "  --corrections P     percent of registrations sent wrong first and put right afterwards (0)\n"
+    "  --corrections P     percent of events sent wrong first and put right afterwards (0)\n"
     "  --duplicates P      percent of events sent twice (0)\n"
     "  --bad P             malformed lines, as a percent of the events (0)\n"
     "  --too-large N       lines of 2 MiB at the end of the registrations (0)\n"
     "  --unmatched N       registrations in the base year of N unknown schools (ids from 995001), and of a "
     "group\n"
-    "                      that does not fit in the first N generated schools (0)\n"
-    "  --partition I/P     only schools whose id modulo P is I (0/1)\n"
+    "                      that does not fit in the first N generated schools; N decisions without request,\n"
+    "                      second controls without a first, answers before their melding (0)\n"
+    "  --partition I/P     only schools whose id modulo P is I, in feeds without school only pupils (0/1)\n"
     "  --summary FILE      what must stand in the end, as JSON\n";
 
 static bool parse_number(const char *text, long low, long high, long *out)
@@ -158,6 +167,9 @@ static bool parse_option(int option, const char *text, struct gen_options *o)
         break;
     case OPT_COUNTS:
         o->counts = text;
+        break;
+    case OPT_MARGINALS:
+        o->marginals = text;
         break;
     case OPT_FEED:
         good = parse_feeds(text, o);

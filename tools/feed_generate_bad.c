@@ -22,7 +22,7 @@
 
 static const struct {
     const char *name, *registration, *school; /* NULL: not in that feed */
-} kinds[GEN_BAD_KINDS] = {
+} kinds[GEN_BAD_FIRST] = {
     {"not-json", "{\"id\":\"@I\" this is no JSON", "{\"id\":\"@I\",,}"},
     {"not-utf8", REGISTRATION WHO "\"note\":\"\xc3\x28\"," HOW,
      SCHOOL "\"school_id\":\"@S\",\"name\":\"Bad \xff\",\"level\":\"bao\"," PLACE},
@@ -57,9 +57,94 @@ static const struct {
      SCHOOL "\"school_id\":@S,\"name\":\"Bad\",\"level\":\"bao\"," PLACE},
 };
 
+/* The further feeds by letter: kinds that exist above, and four of their own. */
+#define OF(type)   ENVELOPE(type, "", "")
+#define REPORT     OF("inspection.report.v1")
+#define REPORTED   "\"report_id\":\"@I\",\"school_id\":\"@S\",\"school_year\":\"2023-2024\","
+#define FOUND      "\"kind\":\"doorlichting\",\"scales\":{}}}"
+#define VERKLARING OF("huisonderwijs.verklaring.v1")
+#define DECLARED                                                                                             \
+    "\"verklaring_id\":\"@I\",\"pupil\":\"@P\",\"school_year\":\"2023-2024\",\"kind\":\"individueel\","
+#define CONTROLE OF("huisonderwijs.controle.v1")
+#define CONTROLLED                                                                                           \
+    "\"controle_id\":\"@I\",\"pupil\":\"@P\",\"school_year\":\"2023-2024\",\"level\":\"basis\","
+#define POAH OF("poah.aanvraag.v1")
+#define ASKED                                                                                                \
+    "\"request_id\":\"@I\",\"school_year\":\"2023-2024\",\"kind\":\"eerste\",\"received_on\":\"2023-10-"     \
+    "02\","
+#define HOME                                                                                                 \
+    "\"age\":9,\"level\":\"bubao\",\"mfc\":false,\"at_home\":true,\"prior_toah\":false,\"newcomer\":false}}"
+#define TOAH OF("toah.melding.v1")
+#define NOTIFIED                                                                                             \
+    "\"request_id\":\"@I\",\"pupil\":\"@P\",\"school_id\":\"@S\",\"school_year\":\"2023-2024\","             \
+    "\"reason\":\"chronisch_ziek\","
+#define MELDING OF("melding.ontvangen.v1")
+#define RECEIVED                                                                                             \
+    "\"melding_id\":\"@I\",\"school_id\":\"@S\",\"level\":\"bao\",\"received_on\":\"2024-03-01\","
+#define ABOUT "\"categories\":[\"evaluatie\"]}}"
+static const char *const further_names[GEN_BAD_KINDS - GEN_BAD_FIRST] = {"unknown-word", "out-of-range",
+                                                                         "ends-before-start", "no-category"};
+static const struct {
+    char feed;
+    const char *name, *text;
+} further[] = {
+    {'i', "not-json", "{\"id\":\"@I\",\"type\":"},
+    {'i', "not-utf8", REPORT REPORTED "\"note\":\"\xff\",\"date\":\"2024-03-08\"," FOUND},
+    {'i', "missing-field", REPORT REPORTED FOUND},
+    {'i', "wrong-type", REPORT REPORTED "\"date\":20240308," FOUND},
+    {'i', "duplicate-key", REPORT REPORTED "\"date\":\"2024-03-08\",\"date\":\"2024-03-09\"," FOUND},
+    {'i', "impossible-date", REPORT REPORTED "\"date\":\"2024-02-30\"," FOUND},
+    {'i', "unknown-word", REPORT REPORTED "\"date\":\"2024-03-08\",\"gok\":\"matig\"," FOUND},
+    {'i', "subject-contradicts",
+     ENVELOPE("inspection.report.v1", "", "\"subject\":\"1\",") REPORTED "\"date\":\"2024-03-08\"," FOUND},
+    {'i', "deep-nesting", REPORT REPORTED "\"note\":@D,\"date\":\"2024-03-08\"," FOUND},
+    {'i', "unknown-type", OF("inspection.verdict.v1") REPORTED "\"date\":\"2024-03-08\"," FOUND},
+    {'i', "school-id-number",
+     OF("inspection.opschorting.v1") "\"report_id\":\"@I\",\"school_id\":@S,\"asked_on\":\"2024-03-20\"}}"},
+    {'h', "bad-school-year",
+     VERKLARING
+     "\"verklaring_id\":\"@I\",\"pupil\":\"@P\",\"school_year\":\"2023-2025\",\"kind\":\"individueel\","
+     "\"level\":\"basis\",\"declared_on\":\"2023-09-04\"}}"},
+    {'h', "unknown-level", VERKLARING DECLARED "\"level\":\"bao\",\"declared_on\":\"2023-09-04\"}}"},
+    {'h', "missing-field", VERKLARING DECLARED "\"level\":\"basis\"}}"},
+    {'h', "unknown-word",
+     CONTROLE CONTROLLED "\"date\":\"2024-02-13\",\"ordinal\":1,\"verdict\":\"matig\"}}"},
+    {'h', "out-of-range",
+     CONTROLE CONTROLLED "\"date\":\"2024-02-13\",\"ordinal\":3,\"verdict\":\"voldoende\"}}"},
+    {'h', "impossible-date",
+     CONTROLE CONTROLLED "\"date\":\"2023-02-29\",\"ordinal\":1,\"verdict\":\"voldoende\"}}"},
+    {'h', "rrn-check",
+     CONTROLE "\"controle_id\":\"@I\",\"pupil\":\"rrn:@R\",\"school_year\":\"2023-2024\",\"level\":\"basis\","
+              "\"date\":\"2024-02-13\",\"ordinal\":1,\"verdict\":\"voldoende\"}}"},
+    {'a', "pupil-33-hex", POAH ASKED "\"pupil\":\"@Pa\",\"type\":4," HOME},
+    {'a', "out-of-range", POAH ASKED "\"pupil\":\"@P\",\"type\":10," HOME},
+    {'a', "wrong-type", POAH ASKED "\"pupil\":\"@P\",\"type\":\"4\"," HOME},
+    {'a', "unknown-word", OF("poah.beslissing.v1") "\"request_id\":\"@I\",\"decision\":\"misschien\"}}"},
+    {'a', "ends-before-start",
+     OF("poah.beslissing.v1") "\"request_id\":\"@I\",\"decision\":\"goedgekeurd\",\"valid_from\":\"2024-03-"
+                              "01\","
+                              "\"valid_to\":\"2024-02-29\"}}"},
+    {'a', "missing-field",
+     OF("vlp.aanvraag.v1") "\"request_id\":\"@I\",\"school_year\":\"2023-2024\",\"kind\":\"definitief\"}}"},
+    {'a', "ends-before-start", TOAH NOTIFIED "\"start\":\"2024-03-01\",\"end\":\"2024-02-29\"}}"},
+    {'a', "impossible-date", TOAH NOTIFIED "\"start\":\"2024-04-31\"}}"},
+    {'m', "no-category", MELDING RECEIVED "\"categories\":[]}}"},
+    {'m', "unknown-word", MELDING RECEIVED "\"categories\":[\"parkeren\"]}}"},
+    {'m', "unknown-level",
+     MELDING
+     "\"melding_id\":\"@I\",\"school_id\":\"@S\",\"level\":\"lyceum\",\"received_on\":\"2024-03-01\"," ABOUT},
+    {'m', "lone-surrogate", MELDING RECEIVED "\"note\":\"\\ud83d\"," ABOUT},
+    {'m', "nul", MELDING RECEIVED "\"note\":\"\\u0000\"," ABOUT},
+    {'m', "1e400", MELDING RECEIVED "\"note\":1e400," ABOUT},
+    {'m', "school-id-number",
+     MELDING
+     "\"melding_id\":\"@I\",\"school_id\":@S,\"level\":\"bao\",\"received_on\":\"2024-03-01\"," ABOUT},
+    {'m', "missing-field", OF("melding.beantwoord.v1") "\"melding_id\":\"@I\"}}"},
+};
+
 const char *gen_bad_name(int kind)
 {
-    return kinds[kind].name;
+    return kind < GEN_BAD_FIRST ? kinds[kind].name : further_names[kind - GEN_BAD_FIRST];
 }
 
 /* A birth of 1990 and a check number one too high. */
@@ -127,13 +212,37 @@ static uint64_t written(const struct gen_output *out)
     return sum;
 }
 
+/* Round the rows of the feed; false when it has none. */
+static bool write_further(struct gen_output *out, uint32_t school_id)
+{
+    enum { ROWS = sizeof further / sizeof further[0] };
+    char line[GEN_EVENT_MAX];
+    for (unsigned tries = 0; tries < ROWS; tries++) {
+        unsigned row = out->bad_turn++ % ROWS;
+        if (further[row].feed != out->feed)
+            continue;
+        char *p = put_template(line, further[row].text, out, further[row].name, written(out) + 1, school_id);
+        *p++ = '\n';
+        gen_output_write(out, line, (size_t)(p - line));
+        int kind = 0;
+        while (strcmp(gen_bad_name(kind), further[row].name))
+            kind++;
+        out->bad[kind]++;
+        out->lines++;
+        return true;
+    }
+    return false;
+}
+
 void gen_bad_write(struct gen_output *out, uint32_t school_id)
 {
+    if (write_further(out, school_id))
+        return;
     char line[GEN_EVENT_MAX];
-    int turn = (int)(out->number % GEN_BAD_KINDS), least = -1;
-    for (int k = 0; k < GEN_BAD_KINDS;
+    int turn = (int)(out->number % GEN_BAD_FIRST), least = -1;
+    for (int k = 0; k < GEN_BAD_FIRST;
          k++) { /* the kind written least often so far, so that all come round */
-        int i = (turn + k) % GEN_BAD_KINDS;
+        int i = (turn + k) % GEN_BAD_FIRST;
         const char *text = out->feed == 's'   ? kinds[i].school
                            : out->feed == 'r' ? kinds[i].registration
                                               : NULL;

@@ -16,6 +16,7 @@
 #define GEN_YEARS_MAX  8
 #define GEN_FIRST_ID   900001 /* of the generated schools: far from real ones */
 #define GEN_UNKNOWN_ID 995001 /* of schools that no school event names */
+#define GEN_OTHER_ID   994001 /* of institutions without pupils that are counted: dko, vwo, clb, naft */
 
 enum gen_level { GEN_BAO, GEN_SO, GEN_BUBAO, GEN_BUSO, GEN_LEVELS };
 enum gen_group {
@@ -59,7 +60,7 @@ struct gen_options {
     uint32_t seed;
     long schools,
         pupils; /* generated, besides those of the counts file; pupils per school year in the base year */
-    const char *counts, *summary;
+    const char *counts, *summary, *marginals;
     unsigned feeds; /* bit per row of generate_feeds */
     int years[GEN_YEARS_MAX], year_count;
     int corrections, duplicates, bad; /* per 10,000 */
@@ -89,12 +90,20 @@ struct gen_tally {
     int pupils[GEN_GROUPS], gok[GEN_GROUPS], indicator[GEN_GROUPS][GEN_INDICATORS]; /* half units */
 };
 
+/* Institutions of other levels, numbered after the schools: a place is a school or one of these. */
+enum gen_place_level { GEN_DKO = GEN_LEVELS, GEN_VWO, GEN_CLB, GEN_NAFT, GEN_PLACE_LEVELS };
+extern const char *const gen_place_level_names[GEN_PLACE_LEVELS];
+
+struct gen_marginals; /* feed_generate_small.h */
 struct gen_world {
     const struct gen_options *options;
     int base_year;
     struct gen_school *schools;
     int school_count, published_count;
-    struct gen_tally *tallies; /* [school * year_count + year index] */
+    struct gen_tally *tallies;    /* [school * year_count + year index] */
+    int others[GEN_PLACE_LEVELS]; /* institutions by level, 0 for the levels of schools */
+    long pupils;                  /* of all schools in the base year */
+    struct gen_marginals *exact;  /* owned; of 2023-2024, NULL without --marginals */
 };
 
 enum gen_presence { GEN_PRESENT, GEN_NOT_REGULAR, GEN_LEFT, GEN_CAME_AFTER };
@@ -130,7 +139,12 @@ enum gen_purpose {
     GEN_P_CHANGE,
     GEN_P_DUPLICATE,
     GEN_P_BAD,
-    GEN_P_KNOWN
+    GEN_P_KNOWN,
+    GEN_P_INSPECTION,
+    GEN_P_HUISONDERWIJS,
+    GEN_P_AANHUIS,
+    GEN_P_MELDING,
+    GEN_P_MEND
 };
 static inline uint64_t gen_mix(uint64_t x) /* the finalizer of splitmix64 */
 {
@@ -158,8 +172,10 @@ int gen_roster_build(struct gen_roster *roster, const struct gen_world *world, i
                      int year) MUST_CHECK;
 void gen_roster_fini(struct gen_roster *roster);
 void gen_tally_pupil(struct gen_tally *tally, const struct gen_pupil *pupil); /* adds one registration */
-int32_t gen_date(int year, int month, int day);                               /* days since 1970 */
-int32_t gen_teldag(int year); /* first school day of February of that school year */
+/* The number of the oldest pupil of that school year: a pupil is its school's id and a number from here on. */
+uint32_t gen_roster_first(const struct gen_school *school, int year);
+int32_t gen_date(int year, int month, int day); /* days since 1970 */
+int32_t gen_teldag(int year);                   /* first school day of February of that school year */
 
 /* ---- output (feed_generate_output.c, feed_generate_bad.c) ---- */
 #define GEN_LATE_MAX  64
@@ -169,7 +185,8 @@ struct gen_late { /* a line to be sent again later */
     int len;
     char line[GEN_EVENT_MAX];
 };
-#define GEN_BAD_KINDS 20
+#define GEN_BAD_FIRST 20 /* of the feeds school and registration */
+#define GEN_BAD_KINDS 24
 struct gen_output {
     FILE *file;
     const struct gen_options *options;
@@ -187,6 +204,7 @@ struct gen_output {
     struct gen_late *late;
     int late_count;
     bool may_repeat_late; /* false where a later event has the same key */
+    unsigned bad_turn;
     uint64_t events, lines, duplicates, bad[GEN_BAD_KINDS], too_large, unknown_school;
 };
 int gen_output_init(struct gen_output *out, FILE *file, const struct gen_options *options) MUST_CHECK;
@@ -195,6 +213,9 @@ void gen_output_feed(struct gen_output *out, char letter);
 /* Begins an event about a school and returns where its data goes, after "data":{ ; NULL when the event
  * belongs to another partition (then there is no end). */
 char *gen_event_begin(struct gen_output *out, const char *type, uint32_t school_id) MUST_CHECK;
+/* The same for any stream: key modulo the number of partitions says whose event it is; subject 0 = none. */
+char *gen_event_begin_for(struct gen_output *out, const char *type, uint64_t key,
+                          uint32_t subject) MUST_CHECK;
 /* Ends the event at p: closes data and the event, and sends it again where chance says so. */
 void gen_event_end(struct gen_output *out, char *p, uint32_t school_id);
 void gen_output_late(struct gen_output *out); /* sends now what waits to be sent again */
@@ -221,7 +242,12 @@ struct gen_feed {
 };
 int gen_feed_school(struct gen_world *world, struct gen_output *out);
 int gen_feed_entitlement(struct gen_world *world, struct gen_output *out);
+int gen_feed_institution(struct gen_world *world, struct gen_output *out);
 int gen_feed_registration(struct gen_world *world, struct gen_output *out);
+int gen_feed_inspection(struct gen_world *world, struct gen_output *out);
+int gen_feed_huisonderwijs(struct gen_world *world, struct gen_output *out);
+int gen_feed_aanhuis(struct gen_world *world, struct gen_output *out);
+int gen_feed_melding(struct gen_world *world, struct gen_output *out);
 
 /* ---- summary (feed_generate_summary.c) ---- */
 int gen_summary_write(const struct gen_world *world, const struct gen_output *out,

@@ -169,10 +169,10 @@ static char *put_stamp(struct gen_output *out, char *p)
     return p + 20;
 }
 
-char *gen_event_begin(struct gen_output *out, const char *type, uint32_t school_id)
+char *gen_event_begin_for(struct gen_output *out, const char *type, uint64_t key, uint32_t subject)
 {
     out->number++;
-    if ((int)(school_id % (unsigned)out->options->partitions) != out->options->partition)
+    if ((int)(key % (unsigned)out->options->partitions) != out->options->partition)
         return NULL;
     if (BUFFER_SIZE - out->len < GEN_EVENT_MAX)
         flush_buffer(out);
@@ -185,12 +185,17 @@ char *gen_event_begin(struct gen_output *out, const char *type, uint32_t school_
     p = gen_put(p, type);
     p = gen_put(p, "\",\"time\":\"");
     p = put_stamp(out, p);
-    /* Half of the publishers name the subject; it is optional. */
-    if (school_id & 1) {
+    if (subject) {
         p = gen_put(p, "\",\"subject\":\"");
-        p = gen_put_number(p, school_id);
+        p = gen_put_number(p, subject);
     }
     return gen_put(p, "\",\"data\":{");
+}
+
+/* Half of the publishers name the subject; it is optional. */
+char *gen_event_begin(struct gen_output *out, const char *type, uint32_t school_id)
+{
+    return gen_event_begin_for(out, type, school_id, school_id & 1 ? school_id : 0);
 }
 
 static void send_due(struct gen_output *out, bool all)

@@ -137,8 +137,8 @@ static void place_dates(const struct build *b, struct gen_pupil *pupil, uint64_t
     }
 }
 
-/* The number of the oldest pupil: each year's intake moves the window on. */
-static uint32_t first_number(const struct gen_school *s, int year)
+/* Each year's intake moves the window on. */
+uint32_t gen_roster_first(const struct gen_school *s, int year)
 {
     static const int years_in_school[GEN_LEVELS] = {9, 6, 7, 7};
     int intake = (s->published ? s->size / 2 : s->size) / years_in_school[s->level];
@@ -149,7 +149,7 @@ static void fill_pupils(struct build *b)
 {
     const struct gen_school *s = b->school;
     int n = b->counted + b->extras, counted_so_far = 0;
-    uint32_t start = first_number(s, b->year);
+    uint32_t start = gen_roster_first(s, b->year);
     for (int i = 0; i < n; i++) {
         struct gen_pupil *pupil = &b->roster->pupils[i];
         memset(pupil, 0, sizeof *pupil);
@@ -332,7 +332,7 @@ static void share_pupil(struct build *b)
     const struct gen_school *other = &b->world->schools[s->before];
     struct gen_pupil *pupil = &b->roster->pupils[b->roster->count - 1];
     *pupil = (struct gen_pupil){.owner = other->id,
-                                .number = first_number(other, b->year),
+                                .number = gen_roster_first(other, b->year),
                                 .group = pupil->group,
                                 .halves = 2,
                                 .indicators = pupil->indicators};

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/feed_generate_model.h"
+#include "tools/feed_generate_small.h"
 
 const char *const gen_level_names[GEN_LEVELS] = {"bao", "so", "bubao", "buso"};
 const char *const gen_group_names[GEN_GROUPS] = {"kleuter", "lager",       "graad1", "okan",
@@ -151,6 +151,54 @@ static void link_neighbours(struct gen_world *world)
     }
 }
 
+/* Institutions without pupils, at least two of each level; with exact marginals as many as Flanders has. */
+static void count_others(struct gen_world *world)
+{
+    static const struct {
+        int level, flanders;
+    } others[] = {{GEN_DKO, 168}, {GEN_VWO, 3}, {GEN_CLB, 71}, {GEN_NAFT, 20}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        int n = gen_scale(others[i].flanders, world->school_count, GEN_FLANDERS_SCHOOLS);
+        world->others[others[i].level] = world->exact ? others[i].flanders : n > 2 ? n : 2;
+    }
+    world->others[GEN_VWO] = world->others[GEN_VWO] > 3 ? 3 : world->others[GEN_VWO];
+    for (int i = 0; i < world->school_count; i++)
+        world->pupils += gen_school_pupils(&world->schools[i]);
+}
+
+/* Every doorlichting of a year is another school's; those in trouble and those evaluated again have none. */
+static int read_marginals(struct gen_world *world)
+{
+    int schools[GEN_LEVELS] = {0};
+    bool in_years = false;
+    world->exact = malloc(sizeof *world->exact);
+    if (!world->exact)
+        return ERR_NOMEM;
+    int err = gen_marginals_read(world->exact, world->options->marginals);
+    if (err)
+        return err;
+    for (int i = 0; i < world->options->year_count; i++)
+        in_years |= world->options->years[i] == 2023;
+    if (!in_years) {
+        fputs("teldag-feed generate: --marginals are of 2023-2024, which is not among --years\n", stderr);
+        return ERR_INVALID;
+    }
+    for (int i = 0; i < world->school_count; i++)
+        schools[world->schools[i].level]++;
+    for (int l = 0; l < GEN_LEVELS; l++) {
+        int needed = world->exact->doorlichting[l] + world->exact->doorlichting[l] / 10 + 8;
+        if (needed > schools[l]) {
+            fprintf(stderr,
+                    "teldag-feed generate: --marginals: %d doorlichtingen of %s need %d such schools, there "
+                    "are %d "
+                    "(800 generated schools are enough for the published totals)\n",
+                    world->exact->doorlichting[l], gen_level_names[l], needed, schools[l]);
+            return ERR_INVALID;
+        }
+    }
+    return ERR_OK;
+}
+
 int gen_world_init(struct gen_world *world, const struct gen_options *options)
 {
     memset(world, 0, sizeof *world);
@@ -166,6 +214,9 @@ int gen_world_init(struct gen_world *world, const struct gen_options *options)
             return err;
     share_out_pupils(world);
     link_neighbours(world);
+    if (options->marginals && (err = read_marginals(world)))
+        return err;
+    count_others(world);
     size_t tallies = (size_t)world->school_count * (size_t)options->year_count;
     world->tallies = calloc(tallies ? tallies : 1, sizeof *world->tallies);
     return world->tallies ? ERR_OK : ERR_NOMEM;
@@ -178,6 +229,7 @@ void gen_world_fini(struct gen_world *world)
         free(world->schools[i].municipality);
     }
     free(world->schools);
+    free(world->exact);
     free(world->tallies);
     memset(world, 0, sizeof *world);
 }

@@ -19,12 +19,14 @@ from fractions import Fraction
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COMMAND = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "build/teldag-feed")
 COUNTS = os.path.join(ROOT, "conf/data/schools_2024.csv")
+PUBLISHED = os.path.join(ROOT, "conf/data/onderwijsspiegel_2023_2024.json")
+SMALL = "inspection,huisonderwijs,aanhuis,melding"
 SEED = os.environ.get("TEST_SEED", "1")
 INDICATORS = ("thuistaal", "schooltoelage", "opleiding_moeder", "thuisloos", "trekkend", "buurt")
 GROUPS = {"bao": {"kleuter", "lager"}, "so": {"graad1", "okan", "graad23"},
           "bubao": {"basisaanbod", "type3", "ander"}, "buso": {"basisaanbod", "type3", "ander"}}
 TELDAG = {"2022-2023": "2023-02-01", "2023-2024": "2024-02-01", "2024-2025": "2025-02-03"}
-DEMO = ["--pupils", "12000", "--schools", "40", "--counts", COUNTS, "--corrections", "10", "--duplicates", "5", "--unmatched", "4"]
+DEMO = ["--feed", "school,entitlement,registration", "--pupils", "12000", "--schools", "40", "--counts", COUNTS, "--corrections", "10", "--duplicates", "5", "--unmatched", "4"]
 
 passed = failed = 0
 
@@ -369,6 +371,10 @@ def test_options():
                           (["--pupils", "9", "--schools", "1", "--seed", "1", "--bad", "101"], 64),
                           (["--pupils", "9", "--schools", "1", "--seed", "1", "--counts", "/dev/null"], 65),
                           (["--pupils", "9", "--schools", "1", "--seed", "1", "--summary", "/nowhere/x"], 69),
+                          (["--pupils", "900", "--schools", "90", "--seed", "1", "--marginals", PUBLISHED], 65),
+                          (["--pupils", "9000", "--schools", "900", "--seed", "1", "--marginals", "/nowhere"], 65),
+                          (["--pupils", "9000", "--schools", "900", "--seed", "1", "--marginals", PUBLISHED, "--years",
+                            "2024-2025"], 65),
                           (["--pupils", "9", "--schools", "1", "--seed", "1"], 0), (["--help"], 0)):
         done = subprocess.run([COMMAND, "generate", *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                               check=False)
@@ -379,8 +385,316 @@ def test_options():
     check("a full disk is told", done.returncode == 69, done.returncode)
 
 
+class Feeds:
+    """What stands of the small feeds after the events in order: the last event of a key, unless withdrawn."""
+    KEYS = {"school.upsert.v1": "school_id", "inspection.report.v1": "report_id", "inspection.opschorting.v1": "report_id",
+            "huisonderwijs.verklaring.v1": "verklaring_id", "huisonderwijs.controle.v1": "controle_id",
+            "poah.aanvraag.v1": "request_id", "poah.beslissing.v1": "request_id", "vlp.aanvraag.v1": "request_id",
+            "toah.melding.v1": "request_id", "melding.ontvangen.v1": "melding_id", "melding.beantwoord.v1": "melding_id"}
+    WITHDRAWN = {"inspection": "inspection.report.v1", "verklaring": "huisonderwijs.verklaring.v1",
+                 "controle": "huisonderwijs.controle.v1", "poah": "poah.aanvraag.v1", "toah": "toah.melding.v1",
+                 "melding": "melding.ontvangen.v1"}
+
+    def __init__(self, lines):
+        self.tables, self.withdrawn = collections.defaultdict(dict), 0
+        self.times, self.days = collections.defaultdict(list), collections.defaultdict(dict)
+        for line in lines:
+            event = json.loads(line)
+            data, kind = event["data"], event["type"]
+            feed = event["id"].split(".")[1]
+            self.times[feed].append(event["time"])
+            if kind.endswith(".withdraw.v1"):
+                kind = self.WITHDRAWN[kind.split(".")[0]]
+                self.withdrawn += self.tables[kind].pop(data[self.KEYS[kind]], None) is not None
+            else:
+                self.tables[kind][data[self.KEYS[kind]]] = data
+                self.days[kind].setdefault(data[self.KEYS[kind]], event["time"][:10])
+
+    def rows(self, table, year="2023-2024", **where):
+        return [d for d in self.tables[table].values() if (year is None or d["school_year"] == year) and
+                all(d[k] == v for k, v in where.items())]
+
+    def visits_after_unfavourable(self, year):
+        n = 0
+        for visit in self.rows("inspection.report.v1", year, kind="tussentijds_bezoek"):
+            before = [(d["date"], d["report_id"], d["advice"]) for d in self.rows("inspection.report.v1", None)
+                      if d["school_id"] == visit["school_id"] and d["kind"] == "doorlichting" and d["advice"] and
+                      d["date"] < visit["date"]]
+            n += bool(before) and max(before)[2].startswith("ongunstig")
+        return n
+
+
+def totals(feeds, year="2023-2024"):
+    """The published figures, counted again: same shape as the file of the publication."""
+    level = {s: d["level"] for s, d in feeds.tables["school.upsert.v1"].items()}
+    reports = feeds.rows("inspection.report.v1", year)
+    full = [d for d in reports if d["kind"] == "doorlichting"]
+    visits = collections.Counter(level[d["school_id"]] for d in reports if d["kind"] == "tussentijds_bezoek")
+    per_level = collections.Counter(level[d["school_id"]] for d in full)
+    advice, bao = collections.Counter(d["advice"] for d in full), collections.Counter(
+        d["advice"] for d in full if level[d["school_id"]] == "bao")
+    without = collections.Counter(level[d["school_id"]] for d in full if not d["advice"])
+    gok = collections.Counter((level[d["school_id"]], d["gok"]) for d in reports)
+    help_ = collections.Counter((level[d["school_id"]], d["leerlingenbegeleiding"]) for d in reports)
+    controls = collections.Counter((d["ordinal"], d["level"], d["verdict"]) for d in feeds.rows(
+        "huisonderwijs.controle.v1", year))
+
+    def sum_of(ordinal=None, level_=None, verdict=None):
+        return sum(n for (o, l, v), n in controls.items() if ordinal in (None, o) and level_ in (None, l) and
+                   verdict in (None, v))
+    names = ("bao", "so", "bubao", "buso", "dko", "vwo", "clb", "naft")
+    unfavourable = ("ongunstig_met_opschorting", "ongunstig_zonder_opschorting")
+    return {
+        "huisonderwijs_controles": {
+            **{name: {"(bu)bao": sum_of(n, "basis"), "(bu)so": sum_of(n, "secundair"),
+                      "onvoldoende": sum_of(n, None, "onvoldoende")} for n, name in ((1, "first"), (2, "second"))},
+            "total": sum_of(), "voldoende": sum_of(verdict="voldoende"), "onvoldoende": sum_of(verdict="onvoldoende"),
+            "verklaringen_individueel": len(feeds.rows("huisonderwijs.verklaring.v1", year, kind="individueel"))},
+        "doorlichtingen_per_level": {**{n: per_level[n] for n in names}, "total": len(full),
+                                     "without_legal_consequence": dict(without)},
+        "adviezen": {"gunstig": advice["gunstig"], "gunstig_met_tekorten": advice["gunstig_met_tekorten"],
+                     "ongunstig": sum(advice[a] for a in unfavourable), "total": len(full) - advice[None]},
+        "adviezen_bao": {a: bao[a] for a in ("gunstig", "gunstig_met_tekorten", *unfavourable)},
+        "gok_onvoldoende": {**{n: [gok[n, "negatief"], gok[n, "negatief"] + gok[n, "positief"]] for n in ("bao", "so")},
+                            "so_without_verdict_no_gok_means": gok["so", "none"]},
+        "leerlingenbegeleiding": {n: {"assessed": sum(help_[n, v] for v in ("positief", "werkpunten", "negatief")),
+                                      "werkpunten_or_negatief": help_[n, "werkpunten"] + help_[n, "negatief"],
+                                      "negatief": help_[n, "negatief"]} for n in ("bao", "so")},
+        "tussentijdse_bezoeken": {**{n: visits[n] for n in names if visits[n]}, "total": sum(visits.values()),
+                                  "after_ongunstig": feeds.visits_after_unfavourable(year)}}
+
+
+def test_marginals():
+    """Whatever else is asked for, the totals of 2023-2024 are the published ones."""
+    published = json.load(open(PUBLISHED, encoding="utf-8"))
+    published.pop("about")
+    for options in (["--schools", "800", "--pupils", "8000"],
+                    ["--schools", "1500", "--pupils", "400000", "--corrections", "20", "--duplicates", "5", "--unmatched", "3"],
+                    ["--schools", "800", "--pupils", "80000", "--counts", COUNTS, "--years", "2023-2024,2024-2025"]):
+        feeds = Feeds(generate("--feed", "school,institution," + SMALL, "--marginals", PUBLISHED, *options).splitlines())
+        found = totals(feeds)
+        for part, expected in published.items():
+            check(f"published totals: {part} ({' '.join(o for o in options if not o.startswith('/'))})", found[part] == expected,
+                  (found[part], expected))
+        poah = collections.Counter((d["kind"], feeds.tables["poah.beslissing.v1"][r]["decision"])
+                                   for r, d in feeds.tables["poah.aanvraag.v1"].items() if d["school_year"] == "2023-2024")
+        check("C9: 115 and 104 granted, 27 rejected, the two others of 248 postponed", sum(poah.values()) == 248 and
+              (poah["eerste", "goedgekeurd"], poah["verlenging", "goedgekeurd"]) == (115, 104) and
+              sum(n for (_, d), n in poah.items() if d == "afgewezen") == 27, poah)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        for wrong in ({"total": 623}, {"bao": "x"}, {"bao": 419.5}, {}):
+            part = {**published["doorlichtingen_per_level"], **wrong} if wrong else {}
+            file.seek(0)
+            file.truncate()
+            json.dump({**published, "doorlichtingen_per_level": part}, file)
+            file.flush()
+            done = subprocess.run([COMMAND, "generate", "--seed", "1", "--schools", "800", "--pupils", "8000", "--marginals",
+                                   file.name], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+            check(f"totals that contradict each other are refused: {wrong or 'missing'}", done.returncode == 65 and
+                  b"oorlichting" in done.stderr or b"bao" in done.stderr, done.stderr)
+
+
+def days_between(a, b):
+    return (datetime.date.fromisoformat(b) - datetime.date.fromisoformat(a)).days
+
+
+def test_flanders():
+    """At Flanders' scale, without --marginals, each year has about what is published, and it hangs together."""
+    options = ["--schools", "3850", "--pupils", "1200000", "--years", "2022-2023,2023-2024"]
+    start = time.monotonic()
+    lines = generate("--feed", "school,institution," + SMALL, *options).splitlines()
+    spent = time.monotonic() - start
+    feeds = Feeds(lines)
+    print(f"small feeds at Flanders scale: {len(lines)} events in {spent:.2f} s")
+    check("two years of the small feeds in five seconds", spent < 5, spent)
+    schools = feeds.tables["school.upsert.v1"]
+    for year in ("2022-2023", "2023-2024"):
+        found = totals(feeds, year)
+        counts = [found["doorlichtingen_per_level"]["total"], found["tussentijdse_bezoeken"]["total"],
+                  found["huisonderwijs_controles"]["total"], found["huisonderwijs_controles"]["verklaringen_individueel"],
+                  len(feeds.rows("poah.aanvraag.v1", year)), len(feeds.rows("vlp.aanvraag.v1", year)),
+                  len(feeds.rows("toah.melding.v1", year)),
+                  sum(year[:4] + "-09-01" <= d["received_on"] <= year[5:] + "-08-31" for d in feeds.rows("melding.ontvangen.v1", None))]
+        bounds = [(620, 624), (560, 573), (846, 852), (3471, 3471), (255, 265), (20, 60), (2000, 4000), (150, 172)]
+        check(f"{year}: inspections, visits, controls, verklaringen, POAH, VLP, TOAH, meldingen as in Flanders",
+              all(low <= n <= high for n, (low, high) in zip(counts, bounds)), counts)
+    reports, controls = feeds.rows("inspection.report.v1"), feeds.rows("huisonderwijs.controle.v1")
+    months = collections.Counter(d["date"][5:7] for d in reports)
+    check("reports lie all over the school year", set(months) >= {"09", "10", "11", "12", "01", "02", "03", "04", "05", "06"} and
+          not months["07"] + months["08"] and max(months.values()) < 0.25 * len(reports), months)
+    check("nothing is reported on a Saturday or a Sunday", all(
+        datetime.date.fromisoformat(d["date"]).weekday() < 5 for d in reports + controls))
+    evaluations = [d for d in reports if d["kind"] == "opvolging"]
+    before = {d["school_id"] for d in feeds.rows("inspection.report.v1", None) if d["gok"] == "negatief" and d["school_year"] < "2023"}
+    check("evaluations follow on a negative verdict", len(evaluations) > 20 and all(d["school_id"] in before and d["gok"]
+          for d in evaluations), len(evaluations))
+    asked = feeds.tables["inspection.opschorting.v1"]
+    kept = {r: d for r, d in feeds.tables["inspection.report.v1"].items()}
+    check("opschorting is asked within 30 days, after that advice", len(asked) > 50 and all(
+        kept[r]["advice"] == "ongunstig_met_opschorting" and kept[r]["school_id"] == d["school_id"] and
+        0 < days_between(kept[r]["date"], d["asked_on"]) <= 30 for r, d in asked.items()), len(asked))
+    first = {(d["pupil"], d["school_year"]): d for d in feeds.rows("huisonderwijs.controle.v1", None, ordinal=1)}
+    second = feeds.rows("huisonderwijs.controle.v1", None, ordinal=2)
+    check("a second control follows an insufficient first one", len(second) > 90 and all(
+        first[d["pupil"], d["school_year"]]["verdict"] != "voldoende" and
+        first[d["pupil"], d["school_year"]]["date"] < d["date"] for d in second), len(second))
+    check("somebody refuses", any(d["verdict"] == "geweigerd" and d["criteria"] is None for d in controls))
+    declared = {(d["pupil"], d["school_year"], d["level"]) for d in feeds.rows("huisonderwijs.verklaring.v1", None)}
+    told = {d["pupil"] for d in controls if d["pupil"].startswith("feed")}
+    check("who is controlled has declared, at that level", all((d["pupil"], d["school_year"], d["level"]) in declared
+          for d in controls if d["pupil"] not in told))
+    pupils = [{p for p, y, _ in declared if y == year} for year in ("2022-2023", "2023-2024")]
+    check("pupils of huisonderwijs go on from year to year", 0.4 < len(pupils[0] & pupils[1]) / len(pupils[0]) < 0.8)
+    left = collections.Counter(d["last_school_id"] for d in feeds.rows("huisonderwijs.verklaring.v1") if d["last_school_id"])
+    top = sum(n for _, n in left.most_common(len(schools) // 40)) / sum(left.values())
+    check("departures are concentrated in a few schools", 0.25 < top < 0.7 and sum(left.values()) > 400, (top, sum(left.values())))
+    requests, decisions = feeds.tables["poah.aanvraag.v1"], feeds.tables["poah.beslissing.v1"]
+    delays = [days_between(requests[r]["received_on"], d["decided_on"]) for r, d in decisions.items()]
+    check("decisions come two weeks to three months after the request", set(decisions) <= set(requests) and
+          min(delays) >= 10 and max(delays) < 95, (min(delays), max(delays)))
+    postponed = {json.loads(x)["data"]["request_id"] for x in lines if b'"uitgesteld"' in x and b"poah" in x}
+    check("some are postponed and then decided", len(postponed) > 30 and
+          sum(decisions[r]["decision"] != "uitgesteld" for r in postponed) > 0.8 * len(postponed), len(postponed))
+    granted = {d["pupil"] for r, d in requests.items() if d["school_year"] == "2022-2023" and decisions[r]["decision"] == "goedgekeurd"}
+    extended = feeds.rows("poah.aanvraag.v1", kind="verlenging")
+    check("extensions follow what was granted", extended and all(d["pupil"] in granted for d in extended), len(extended))
+    check("who was granted has a school and a period", all(d["school_id"] and d["valid_from"] < d["valid_to"]
+          for d in decisions.values() if d["decision"] == "goedgekeurd"))
+    toah = {d["pupil"]: d for d in feeds.rows("toah.melding.v1", None)}
+    prior = [d for d in feeds.rows("poah.aanvraag.v1", kind="eerste") if d["prior_toah"]]
+    check("TOAH came before POAH where the request says so", len(prior) > 20 and all(
+        toah[d["pupil"]]["start"] <= d["received_on"] for d in prior), len(prior))
+    check("moederschapsverlof is for secondary schools", {schools[d["school_id"]]["level"] for d in toah.values()
+          if d["reason"] == "moederschapsverlof"} <= {"so", "buso"})
+    answers, meldingen = feeds.tables["melding.beantwoord.v1"], feeds.tables["melding.ontvangen.v1"]
+    late = sum(days_between(meldingen[m]["received_on"], d["answered_on"]) > 30 for m, d in answers.items())
+    check("most meldingen are answered in time, some late, some never", set(answers) <= set(meldingen) and
+          0.7 * len(meldingen) < len(answers) < len(meldingen) and 3 < late < 0.2 * len(meldingen), (len(answers), late))
+    check("the level of a melding is its school's", all(schools[d["school_id"]]["level"] == d["level"] for d in meldingen.values()))
+    several = sum(len(d["categories"]) > 1 for d in meldingen.values())
+    check("some meldingen have several categories, never one twice", 30 < several < len(meldingen) / 2 and all(
+        len(set(d["categories"])) == len(d["categories"]) > 0 for d in meldingen.values()), several)
+    check("each feed is written in the order of time, up to 28 June", all(t == sorted(t) and t[-1] < "2024-06-29"
+          for feed, t in feeds.times.items() if feed in "ihm"))
+    known = set(schools)
+    named = {d["school_id"] for k in ("inspection.report.v1", "melding.ontvangen.v1", "toah.melding.v1") for d in feeds.rows(k, None)}
+    check("every school named is known", named <= known)
+
+
+def test_need():
+    """Schools with more pupils on opleiding_moeder get more meldingen a pupil."""
+    options = ["--schools", "1000", "--pupils", "6000000", "--years", ",".join(f"{y}-{y + 1}" for y in range(2018, 2024))]
+    feeds = Feeds(generate("--feed", "melding", *options).splitlines())
+    with tempfile.NamedTemporaryFile() as file:
+        generate("--feed", "registration", "--schools", "1000", "--pupils", "60000", "--years", "2023-2024", "--summary", file.name)
+        summary = json.load(file)
+    share = {}
+    for school in summary["schools"]:
+        groups = school["years"][0]["groups"].values()
+        share[school["school_id"]] = sum(g["opleiding_moeder"] for g in groups) / sum(g["pupils"] for g in groups)
+    got = collections.Counter(d["school_id"] for d in feeds.rows("melding.ontvangen.v1", None) if d["level"] == "bao")
+    bao = sorted((s["school_id"] for s in summary["schools"] if s["level"] == "bao"), key=share.get)
+    third = len(bao) // 3
+    low, high = sum(got[s] for s in bao[:third]), sum(got[s] for s in bao[-third:])
+    check("meldingen follow need", 1.15 * low < high < 5 * low, (low, high))
+
+
+def test_trouble():
+    """Each kind of trouble stands at its school or pupil, whatever the seed, in small worlds too."""
+    for options in (["--schools", "20", "--pupils", "4000"], ["--schools", "800", "--pupils", "8000", "--marginals", PUBLISHED],
+                    ["--schools", "200", "--pupils", "60000", "--counts", COUNTS, "--corrections", "30", "--duplicates", "5"],
+                    ["--schools", "100", "--pupils", "30000", "--years", "2020-2021,2021-2022,2022-2023,2023-2024"]):
+        feeds = Feeds(generate("--feed", "school,institution," + SMALL, *options).splitlines())
+        reports = collections.defaultdict(list)
+        for d in sorted(feeds.rows("inspection.report.v1", None), key=lambda d: (d["date"], d["report_id"])):
+            reports[d["school_id"]].append(d)
+        verdicts = {s: [(d["school_year"], d["gok"]) for d in r if d["gok"] in ("positief", "negatief")] for s, r in reports.items()}
+        check("900001: first negative, follow-up due on 2024-08-23", verdicts["900001"] == [("2023-2024", "negatief")] and
+              reports["900001"][-1]["followup_due"] == "2024-08-23", reports["900001"])
+        check("900002: two negatives", [v for _, v in verdicts["900002"]] == ["negatief"] * 2 and
+              verdicts["900002"][-1][0] == "2022-2023", verdicts["900002"])
+        check("900005: two negatives ended by a positive", [v for _, v in verdicts["900005"]] ==
+              ["negatief", "negatief", "positief"] and verdicts["900005"][-1][0] == "2022-2023", verdicts["900005"])
+        asked = {d["school_id"] for d in feeds.tables["inspection.opschorting.v1"].values()}
+        check("900007: opschorting not asked yet", reports["900007"][-1]["advice"] == "ongunstig_met_opschorting" and
+              reports["900007"][-1]["date"] == "2024-06-11" and "900007" not in asked)
+        check("900010: zonder opschorting", reports["900010"][-1]["advice"] == "ongunstig_zonder_opschorting")
+        insufficient = collections.defaultdict(list)
+        for d in feeds.rows("huisonderwijs.controle.v1", None):
+            insufficient[d["pupil"]].append((d["school_year"], d["verdict"]))
+        check("pupil ...90001: a control is due", insufficient["feed" * 6 + "fee90001"] == [("2023-2024", "onvoldoende")],
+              insufficient["feed" * 6 + "fee90001"])
+        check("pupil ...90002: insufficient twice, in two school years", sorted(insufficient["feed" * 6 + "fee90002"]) ==
+              [("2022-2023", "onvoldoende"), ("2023-2024", "onvoldoende")], insufficient["feed" * 6 + "fee90002"])
+        answered = feeds.tables["melding.beantwoord.v1"]
+        at = collections.defaultdict(list)
+        for m, d in feeds.tables["melding.ontvangen.v1"].items():
+            at[d["school_id"]].append((d["received_on"], m in answered))
+        check("900012: a melding of 22 April without an answer", ("2024-04-22", False) in at["900012"], at["900012"])
+        check("900013: seven meldingen in a year", len([r for r, _ in at["900013"] if "2023-09" <= r < "2024-09"]) == 7, at["900013"])
+
+
+def test_small_corrections():
+    """What stands in the end does not depend on corrections and duplicates; partitions add up."""
+    base = ["--feed", SMALL, "--schools", "200", "--pupils", "60000"]
+    plain = Feeds(generate(*base).splitlines())
+    lines = generate(*base, "--corrections", "25", "--duplicates", "10", "--unmatched", "2").splitlines()
+    mended = Feeds(lines)
+    changed = []
+    for kind in Feeds.KEYS:
+        for key in set(plain.tables[kind]) | set(mended.tables[kind]):
+            if "unmatched" not in key and not key.startswith("C-2021-80000") and plain.tables[kind].get(key) != mended.tables[kind].get(key):
+                changed.append((kind, key))
+    check("corrections and duplicates change nothing in the end", not changed and mended.withdrawn > 20, (changed, mended.withdrawn))
+    check("corrections and duplicates come", len(lines) > 1.2 * len(generate(*base).splitlines()))
+    decisions, requests = mended.tables["poah.beslissing.v1"], mended.tables["poah.aanvraag.v1"]
+    check("two decisions without request", len(set(decisions) - set(requests)) == 2, set(decisions) - set(requests))
+    answers, meldingen = mended.tables["melding.beantwoord.v1"], mended.tables["melding.ontvangen.v1"]
+    check("two answers without melding", len(set(answers) - set(meldingen)) == 2, set(answers) - set(meldingen))
+    controls = mended.tables["huisonderwijs.controle.v1"].values()
+    first = {d["pupil"] for d in controls if d["ordinal"] == 1}
+    check("two second controls without a first", len({d["pupil"] for d in controls if d["ordinal"] == 2} - first) == 2)
+    check("none of these without --unmatched", set(plain.tables["poah.beslissing.v1"]) <= set(plain.tables["poah.aanvraag.v1"]))
+    options = [*base, "--corrections", "25", "--duplicates", "10", "--unmatched", "2"]
+    parts = [generate(*options, "--partition", f"{i}/3").splitlines() for i in range(3)]
+    check("small feeds: partitions add up to the whole", collections.Counter(lines) == sum(map(collections.Counter, parts),
+          collections.Counter()) and min(map(len, parts)) > 0.2 * len(lines), [len(p) for p in parts])
+    wrong = []
+    for i, part in enumerate(parts):
+        for line in part:
+            data = json.loads(line)["data"]
+            if "pupil" in data and int(data["pupil"][:16], 16) % 3 != i:
+                wrong.append(line)
+            elif "pupil" not in data and "school_id" in data and b"poah" not in line and int(data["school_id"]) % 3 != i:
+                wrong.append(line)
+    check("small feeds: a partition has its own pupils, or schools, only", not wrong, wrong)
+
+
+def test_small_bad():
+    options = ["--feed", SMALL, "--schools", "1000", "--pupils", "300000"]
+    good = generate(*options).splitlines()
+    with tempfile.NamedTemporaryFile() as file:
+        mixed = generate(*options, "--bad", "30", "--summary", file.name).splitlines()
+        summary = json.load(file)
+    rest = collections.Counter(mixed) - collections.Counter(good)
+    check("small feeds: malformed lines come between the good ones and change none", sum(rest.values()) ==
+          len(mixed) - len(good) == summary["bad"] > 0.25 * len(good), (len(mixed), len(good), summary["bad"]))
+    kinds = collections.Counter()
+    for line in rest:
+        found = re.search(rb'"id":"bad-([a-z0-9.-]+)-\d+"', line)
+        kinds[found.group(1).decode() if found else "nameless"] += 1
+    check("small feeds: each kind is counted, and there are fifteen", kinds == {k: n for k, n in summary["bad_kinds"].items() if n}
+          and len(kinds) >= 15, kinds)
+    types = collections.Counter(t for x in rest for t in re.findall(rb'"type":"([a-z]+\.[a-z]+\.v)1"', x))
+    check("small feeds: malformed lines of every type", {b"inspection.report.v", b"inspection.opschorting.v",
+          b"huisonderwijs.verklaring.v", b"huisonderwijs.controle.v", b"poah.aanvraag.v", b"poah.beslissing.v", b"vlp.aanvraag.v",
+          b"toah.melding.v", b"melding.ontvangen.v", b"melding.beantwoord.v"} <= set(types), types)
+
+
 def main():
     print("seed", SEED)
+    for test in (test_marginals, test_flanders, test_need, test_trouble, test_small_corrections, test_small_bad):
+        test()
     with tempfile.NamedTemporaryFile() as file:
         output = generate(*DEMO, "--summary", file.name)
         summary = json.load(file)
