@@ -25,11 +25,11 @@ class Producer:
     def __init__(self, feed, lines):
         self.feed, self.lines, self.sent = feed, lines, 0
 
-    def send(self, count, pause=0.0):
+    def send(self, count, pause=0.0, pieces=(1, 3, 20, 100, 400)):
         """The next count lines in random pieces, with random pauses of up to pause seconds. The feeder may die meanwhile."""
         end = min(self.sent + count, len(self.lines))
         while self.sent < end:
-            piece = min(random.choice((1, 3, 20, 100, 400)), end - self.sent)
+            piece = min(random.choice(pieces), end - self.sent)
             try:
                 self.feed.process.stdin.write(b"".join(l + b"\n" for l in self.lines[self.sent:self.sent + piece]))
                 self.feed.process.stdin.flush()
@@ -39,8 +39,8 @@ class Producer:
             if pause:
                 time.sleep(random.uniform(0, pause))
 
-    def start(self, count, pause=0.0):
-        thread = threading.Thread(target=self.send, args=(count, pause), daemon=True)
+    def start(self, count, *how):
+        thread = threading.Thread(target=self.send, args=(count, *how), daemon=True)
         thread.start()
         return thread
 

@@ -253,10 +253,12 @@ class Spine:
     def round(self, kind, share):
         """Sends everyone's part up to share of all while something dies; in the end all of it is acknowledged and caught up."""
         for p in self.producers:
-            p.thread = p.start(int(len(p.lines) * share) - p.sent, random.choice((0, 0.004, 0.02)))
+            count = int(len(p.lines) * share) - p.sent
+            pieces = (1, count // 20 + 1, count // 10 + 1)  # some 20, so that lines come before, during and after the crash
+            p.thread = p.start(count, random.choice((0.01, 0.03, 0.06)), pieces)
         for what in random.choices(("reference", "budget"), k=random.randrange(3)):
             self.orders.give(what)
-        time.sleep(random.choice((0, 0.05, 0.2)) * random.random())
+        time.sleep(random.choice((0.05, 0.3)) * random.random())
         getattr(self, "crash_" + kind)()
         for p in self.producers:
             p.thread.join()
