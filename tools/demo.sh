@@ -15,9 +15,10 @@ case ${BUILD:-build} in
 *) bin=$top/${BUILD:-build} ;;
 esac
 csv=$top/conf/data/schools_2024.csv
-today=2024-03-01      # a month after the count of 2024-02-01, which funds 2024-2025
+today=2024-06-28      # months after the count of 2024-02-01, which funds 2024-2025; deadlines of the spring have passed
 count_year=2023-2024
 use_year=2024-2025
+streams=(school.0 registration.0 inspection.0 huisonderwijs.0 aanhuis.0 melding.0)
 world=(--pupils 60000 --schools 200 --seed 1 --counts "$csv" --corrections 10 --duplicates 2)
 home=''
 step=''      # the command we wait for
@@ -142,22 +143,25 @@ start_database() {
 
 configure() {
     local port
-    mapfile -t port < <(python3 -c 'import socket
-sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(6)]
-print("\n".join(str(s.getsockname()[1]) for s in sockets))')
-    [ ${#port[@]} = 6 ] || give_up 'no free ports on 127.0.0.1' 'Look which ports are in use: ss -ltn'
-    feed_ports=("${port[@]:0:4}")
+    local count=$((2 * ${#streams[@]} + 2)) i list=''
+    mapfile -t port < <(python3 -c 'import socket, sys
+sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
+print("\n".join(str(s.getsockname()[1]) for s in sockets))' "$count")
+    [ ${#port[@]} = "$count" ] || give_up 'no free ports on 127.0.0.1' 'Look which ports are in use: ss -ltn'
+    feed_ports=("${port[@]:2}")
+    for i in "${!streams[@]}"; do
+        list="$list${list:+,}
+  { name = \"${streams[i]}\"; subscribe = \"tcp://127.0.0.1:${feed_ports[2 * i]}\"; fetch = \"tcp://127.0.0.1:${feed_ports[2 * i + 1]}\"; }"
+    done
     ctl=("$bin/teldagctl" -c "$home/teldagd.conf") # no function: in the background the pid must be its own
     cat >"$home/teldagd.conf" <<CONF
 database = "$(cluster_conninfo)";
 rules = "$top/conf/rules";
 control = "$home/control.sock";
 metrics = "";
-streams = (
-  { name = "school.0"; subscribe = "tcp://127.0.0.1:${port[0]}"; fetch = "tcp://127.0.0.1:${port[1]}"; },
-  { name = "registration.0"; subscribe = "tcp://127.0.0.1:${port[2]}"; fetch = "tcp://127.0.0.1:${port[3]}"; }
+streams = ($list
 );
-alerts = { publish = "tcp://127.0.0.1:${port[4]}"; fetch = "tcp://127.0.0.1:${port[5]}"; };
+alerts = { publish = "tcp://127.0.0.1:${port[0]}"; fetch = "tcp://127.0.0.1:${port[1]}"; };
 CONF
     "${ctl[@]}" migrate >"$home/migrate.log" 2>&1 || give_up "\`teldagctl migrate\` failed" 'The log below says why.'
 }
@@ -183,10 +187,9 @@ alerts_received() { wc -l <"$home/alerts"; }
 
 # The subscriber first, then the daemon: alerts are seen while the events go in.
 ingest() {
-    local started seen=0 now took
+    local started seen=0 now took i
     : >"$home/alerts"
-    serve school.0 "${feed_ports[@]:0:2}"
-    serve registration.0 "${feed_ports[@]:2:2}"
+    for i in "${!streams[@]}"; do serve "${streams[i]}" "${feed_ports[@]:2*i:2}"; done
     "${ctl[@]}" alerts --follow --after 0 >"$home/alerts" 2>"$home/follow.log" &
     follower=$!
     processes+=("$follower")
@@ -350,6 +353,28 @@ show_alerts() {
     fi
 }
 
+# The step an operator takes once a year: reference rates; then one alert of each kind, as an inspector reads it.
+show_kinds() {
+    local kind missing
+    heading 'One alert of each kind'
+    run "${ctl[@]}" fix reference "$count_year" >"$home/fix.log" 2>&1 || check_failed "\`teldagctl fix reference $count_year\` failed"
+    wrap <"$home/fix.log"
+    printf '\n'
+    value -c "SELECT DISTINCT ON (kind) kind || ' (' || severity || '): ' || summary FROM teldag.alert WHERE state = 'firing'
+              ORDER BY kind, (summary LIKE '%not known%'), CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, school_id DESC" |
+        while read -r kind; do wrap <<<"$kind"; done
+    missing=$(value -c "SELECT string_agg(k, ' ') FROM unnest(ARRAY['threshold.near', 'threshold.grace', 'threshold.lost',
+        'count.incomplete', 'registration.double', 'evaluation.first_negative', 'evaluation.followup_due', 'evaluation.second_negative',
+        'erkenning.ongunstig', 'huisonderwijs.control_due', 'huisonderwijs.second_insufficient', 'melding.answer_overdue', 'risk.high'])
+        AS u (k) WHERE k NOT IN (SELECT kind FROM teldag.alert WHERE state = 'firing')")
+    printf '\n'
+    if [ -z "$missing" ]; then
+        say 'All thirteen kinds that can follow from data fire; stream.gap, stream.stale and dead_letter speak of the operation and need a fault.'
+    else
+        check_failed "no alert fires of: $missing"
+    fi
+}
+
 show_oki() {
     local same all whole
     IFS='|' read -r same all whole < <(value -c 'SELECT count(*) FILTER (WHERE same), count(*), count(*) FILTER (WHERE unpublished = 0) FROM demo.oki')
@@ -415,18 +440,22 @@ main() {
     look_for_needs
     real_schools=$(($(wc -l <"$csv") - 1))
 
-    heading 'A database, and two registries with their journals'
+    heading 'A database, and the registries with their journals'
     start_database
     configure
     say "A private PostgreSQL in $CLUSTER_DIR, schema made by \`teldagctl migrate\`: $(seconds_since "$began") s."
     started=$EPOCHREALTIME
-    fill_journal school.0 school,entitlement
-    all_events=$events
-    fill_journal registration.0 registration
-    all_events=$((all_events + events))
+    all_events=0
+    for stream in "${streams[@]}"; do
+        feeds=${stream%.*}
+        [ "$feeds" != school ] || feeds=school,institution,entitlement
+        fill_journal "$stream" "$feeds"
+        all_events=$((all_events + events))
+    done
     say "$(number "$all_events") events of school years 2022-2023 and 2023-2024 generated and journalled on disk: $(seconds_since "$started") s." \
         "One registration in ten is sent wrong first and corrected later; one event in fifty is sent twice." \
-        "$real_schools schools have the real numbers of pupils and indicators of AgODi's count of 2024-02-01; 200 more (ids from 900001) are generated."
+        "$real_schools schools have the real numbers of pupils and indicators of AgODi's count of 2024-02-01; 200 more (ids from 900001) are generated." \
+        'Inspections, huisonderwijs, onderwijs aan huis and meldingen are generated for all of them, with one story of each kind of trouble.'
 
     heading 'Ingestion'
     say "teldagd starts, on a clock that says $today; a subscriber already listens for alerts."
@@ -440,6 +469,7 @@ main() {
     show_threatened
     show_explain
     show_live_change
+    show_kinds
     show_alerts
     show_oki
     show_difference
