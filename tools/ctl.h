@@ -47,6 +47,8 @@ int ctl_wait(struct ctl *ctl);
 int ctl_dead_letter(struct ctl *ctl);
 int ctl_school(struct ctl *ctl);
 int ctl_explain(struct ctl *ctl);
+/* ctl_explain_more.c: working budget and risk, as text. */
+void ctl_explain_more(struct db *db, const char *school_id, int year_of_use);
 int ctl_alerts(struct ctl *ctl);
 int ctl_follow(struct ctl *ctl, const char *after, const char *kind, const char *school);
 int ctl_verify(struct ctl *ctl);

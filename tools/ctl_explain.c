@@ -359,6 +359,10 @@ static int explain(struct explanation *x)
         print_row(x, &rows[i], i == 0);
     if (x->ctl->json)
         printf("]\n");
+    else
+        ctl_explain_more(x->db, x->id, x->year);
+    if (db_error(x->db))
+        return ctl_database_error(x->db);
     say_best_effort(x);
     return EX_OK;
 }

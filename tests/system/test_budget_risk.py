@@ -126,7 +126,11 @@ def test_working_budget():
         done = d.run("fix", "budget", "2035-2036")  # a slip of the pen records nothing
         assert done.returncode == 65 and "counted in 2034-2035" in done.stderr, (done.returncode, done.stderr)
         assert w.cluster.one("SELECT count(*) FROM teldag_data.local_log WHERE act = 'fix budget'") == "0"
+        assert "Working budget" not in d.ctl("explain", "11"), "no amount before the values are fixed"
         assert "2024-2025" in d.ctl("fix", "budget", "2025-2026")
+        told = d.ctl("explain", "11", "2025-2026")
+        for words in ("64500 euro of level bao x 0.3 / ", "rule budget.envelope_bao, ", "rule budget.split.buurt = ", "NOT VERIFIED"):
+            assert words in told, (words, told[-3000:])
         total = {(level, i): sum(has[i] for s, (lv, _, has, _) in world.items() if lv == level and s != 14)
                  for level in ENVELOPE for i in BUDGET}
         amounts = {}
@@ -223,6 +227,8 @@ def test_risk():
         d.caught_up()
         row = risk_rows(w, 2)["meldingen"]
         assert row[4] == "high" and close_to(row[3], tail("0.2", 3)), row
+        told = d.ctl("explain", "2")
+        assert "meldingen: 3 at 100 pupils; expected 0.2 at 2 per 1,000 (level so: 2 events, 1000 pupils)" in told and ": high" in told, told
         assert firing(w) == []
         feeds["melding"].send([melding(5, 2), melding(6, 3, day="2024-08-31")])  # the last one of the year before
         d.caught_up()
