@@ -24,21 +24,21 @@ static const char *verified(const struct db_result *r, int row, int column)
 
 static void tell_budget(struct db *db, const char *const *values)
 {
-    struct db_result *r = db_query(db,
-                                   "SELECT b.indicator, b.pupils, trim_scale(v.envelope_cents / 100.0), "
-                                   "trim_scale(v.split), teldag_data.pupils(v.pupils),"
-                                   " b.value_cents, round(b.amount_cents / 100.0, 2), b.sanction_factor, "
-                                   "round(b.granted_cents / 100.0, 2), v.level,"
-                                   " e.name, e.source, e.verified, s.name, s.value, s.source, s.verified"
-                                   " FROM teldag.working_budget b JOIN teldag.school c USING (school_id)"
-                                   " JOIN teldag_data.budget_value v ON teldag_data.year_name(v.school_year) "
-                                   "= b.school_year AND v.level = c.level"
-                                   " AND v.indicator = b.indicator" PARAMETER("e",
-                                                                              "'budget.envelope_' || v.level")
-                                       PARAMETER("s", "'budget.split.' || replace(v.indicator, 'opleiding_', "
-                                                      "'')") " WHERE b.school_id = $1 AND b.school_year = $2 "
-                                                             "ORDER BY b.indicator",
-                                   2, values);
+    struct db_result *r =
+        db_query(db,
+                 "SELECT b.indicator, b.pupils, trim_scale(v.envelope_cents / 100.0), "
+                 "trim_scale(v.split), teldag_data.pupils(v.pupils),"
+                 " b.value_cents, round(b.amount_cents / 100.0, 2), b.sanction_factor, "
+                 "round(b.granted_cents / 100.0, 2), v.level,"
+                 " e.name, e.source, e.verified, s.name, s.value, s.source, s.verified"
+                 " FROM teldag.working_budget b JOIN teldag.school c USING (school_id)"
+                 " JOIN teldag_data.budget_value v ON teldag_data.year_name(v.school_year) "
+                 "= b.school_year AND v.level = c.level"
+                 " AND v.indicator = b.indicator" PARAMETER("e", "'budget.envelope_' || v.level")
+                     PARAMETER("s", "'budget.split.' || replace(v.indicator, 'opleiding_', "
+                                    "'')") " WHERE b.school_id = $1 AND b.school_year = $2 "
+                                           "ORDER BY b.indicator",
+                 2, values);
 
     if (db_rows(r))
         printf("\nWorking budget on pupil characteristics (SES-werkingsmiddelen), school year of use %s  "
