@@ -11,7 +11,7 @@ run() { # BUILD, suites
     local build=$1 out
     shift
     out=$(mktemp)
-    BUILD=$build tests/run.sh "$@" | tee "$out" | sed '$d'
+    BUILD=$build tests/run.sh "$@" | tee "$out" | sed -u '$d'
     read -r passed _ failed _ < <(tail -1 "$out" | tr -d ,)
     rm -f "$out"
     total=$((total + passed))
