@@ -50,16 +50,6 @@ const char *bus_error(void)
     return zmq_strerror(last_errno);
 }
 
-const char *bus_version(void)
-{
-    static _Thread_local char text[32];
-    int major, minor, patch;
-
-    zmq_version(&major, &minor, &patch);
-    snprintf(text, sizeof text, "%d.%d.%d", major, minor, patch);
-    return text;
-}
-
 struct bus *bus_new(void)
 {
     struct bus *bus = calloc(1, sizeof *bus);

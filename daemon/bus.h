@@ -42,7 +42,6 @@ int bus_subscribe(struct bus_socket *socket, const char *prefix) MUST_CHECK;
 /* The endpoint really bound ("tcp://127.0.0.1:*" resolved). */
 int bus_last_endpoint(struct bus_socket *socket, char *out, size_t len) MUST_CHECK;
 const char *bus_error(void); /* text of the calling thread's last failure */
-const char *bus_version(void);
 
 /* All frames or none, never blocks: ERR_AGAIN (no room, or a DEALER without peer), ERR_MISSING (no such ROUTER peer),
  * ERR_CLOSED, ERR_NOMEM. Data is copied. */

@@ -180,11 +180,6 @@ void db_look(struct db *db)
         remember(db, ERR_DB_RETRY, "", PQerrorMessage(db->conn));
 }
 
-int db_backend_pid(const struct db *db)
-{
-    return PQbackendPID(db->conn);
-}
-
 int db_run(struct db *db, const char *sql)
 {
     PGresult *result;
@@ -466,18 +461,6 @@ void db_copy_date(struct db *db, int32_t days_since_1970)
 void db_copy_timestamp(struct db *db, int64_t us_since_1970)
 {
     db_copy_int8(db, us_since_1970 - UNIX_TO_PG_US);
-}
-
-void db_copy_int4_array(struct db *db, const int32_t *v, int n)
-{
-    put_int4(db, (uint32_t)(20 + 8 * n));
-    put_int4(db, 1);           /* dimensions */
-    put_int4(db, 0);           /* no nulls */
-    put_int4(db, 23);          /* oid of int4 */
-    put_int4(db, (uint32_t)n); /* length */
-    put_int4(db, 1);           /* lower bound */
-    for (int i = 0; i < n; i++)
-        db_copy_int4(db, v[i]);
 }
 
 void db_copy_text_array(struct db *db, const char *const *v, int n)

@@ -15,7 +15,7 @@ struct db;
 struct db_result;
 
 struct db *db_open(const char *conninfo,
-                   const char *application_name); /* never NULL but for memory; see db_state() */
+                   const char *application_name); /* never NULL but for memory; see db_error() */
 void db_close(struct db **db);
 int db_error(const struct db *db); /* the first error since db_clear_error(), or 0 */
 const char *db_error_text(const struct db *db);
@@ -24,7 +24,6 @@ void db_clear_error(struct db *db);
 bool db_is_connected(const struct db *db);
 /* Notices, without asking the server, that it has ended the session: db_error() then says so. */
 void db_look(struct db *db);
-int db_backend_pid(const struct db *db);
 
 /* Runs a statement without parameters (may be several commands). */
 int db_run(struct db *db, const char *sql);
@@ -74,7 +73,6 @@ void db_copy_bool(struct db *db, bool v);
 void db_copy_bytes(struct db *db, const void *p, size_t n); /* text, bytea, uuid, char */
 void db_copy_date(struct db *db, int32_t days_since_1970);
 void db_copy_timestamp(struct db *db, int64_t us_since_1970);
-void db_copy_int4_array(struct db *db, const int32_t *v, int n);
 void db_copy_text_array(struct db *db, const char *const *v, int n);
 void db_copy_jsonb(struct db *db, const void *p, size_t n); /* the text of a JSON value */
 int db_copy_in_end(struct db *db, uint64_t *rows);

@@ -19,7 +19,7 @@ struct ctl {
     char **argv;
 };
 
-/* Options of a command: "--after" with a value, or a flag. Taken out of argv; ctl_rest() is what is left. */
+/* Options of a command: "--after" with a value, or a flag. Taken out of argv; what is left are the arguments. */
 bool ctl_flag(struct ctl *ctl, const char *name);
 const char *ctl_option(struct ctl *ctl, const char *name); /* NULL: not given; "" when the value is missing */
 int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2))); /* 64 */

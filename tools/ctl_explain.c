@@ -43,14 +43,6 @@ struct explanation {
     size_t verdict_count;
 };
 
-static int word_of(const char *const *words, const char *text)
-{
-    for (int i = 0; words[i]; i++)
-        if (strcmp(words[i], text) == 0)
-            return i;
-    return -1;
-}
-
 static void read_school(struct explanation *x)
 {
     struct db_result *r = db_query(
@@ -65,7 +57,7 @@ static void read_school(struct explanation *x)
         snprintf(x->name, sizeof(x->name), "%s", db_text(r, 0, 0));
         if (!x->ctl->json)
             ctl_disarm(x->name);
-        x->school.level = (enum level)word_of(level_names, db_text(r, 0, 1));
+        x->school.level = (enum level)word_find(level_names, db_text(r, 0, 1));
         x->school.brussels = strcmp(db_text(r, 0, 2), "t") == 0;
         if (!db_is_null(r, 0, 3))
             x->school.closed_on = (int32_t)db_int(r, 0, 3);
@@ -85,7 +77,7 @@ static void read_counts(struct explanation *x)
                  "$1::int AND school_year = $2::int",
                  2, values);
     for (int i = 0; i < db_rows(r); i++) {
-        int group = word_of(group_names, db_text(r, i, 0));
+        int group = word_find(group_names, db_text(r, i, 0));
         char *at = (char *)db_text(r, i, 1);
 
         for (int k = 0; group >= 0 && group < GROUP_COUNT && k < IND_CELLS; k++)
@@ -129,9 +121,9 @@ static void read_history(struct explanation *x)
     r = db_query(x->db, sql, 2, values);
     for (int i = 0; i < db_rows(r) && x->known_count < KNOWN_MAX; i++)
         x->known[x->known_count++] =
-            (struct known){(enum staffing)word_of(staffing_names, db_text(r, i, 0)),
-                           (enum group)word_of(group_names, db_text(r, i, 1)),
-                           (enum status)word_of(status_names, db_text(r, i, 2)),
+            (struct known){(enum staffing)word_find(staffing_names, db_text(r, i, 0)),
+                           (enum group)word_find(group_names, db_text(r, i, 1)),
+                           (enum status)word_find(status_names, db_text(r, i, 2)),
                            strcmp(db_text(r, i, 3), "t") == 0, (uint32_t)db_int(r, i, 4)};
     db_result_free(&r);
 }

@@ -70,6 +70,8 @@ enum group {
     GROUP_AANBOD = GROUP_COUNT /* basisaanbod + type3 together: only in allocations, never in events */
 };
 extern const char *const group_names[GROUP_COUNT + 2];
+/* Where a text stands in a list of words that ends with NULL; -1: nowhere. */
+int word_find(const char *const *words, const char *text);
 bool group_fits_level(enum group group, enum level level);
 enum staffing {
     STAFFING_SES_LESTIJDEN,

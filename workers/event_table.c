@@ -7,6 +7,8 @@
  */
 #include "workers/event.h"
 
+#include <string.h>
+
 #define LENGTH(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 const char *const indicator_names[IND_COUNT] = {
@@ -78,6 +80,14 @@ const char *const melding_category_names[MELDING_CATEGORY_COUNT + 1] = {
     "veiligheid",
     NULL,
 };
+
+int word_find(const char *const *words, const char *text)
+{
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], text) == 0)
+            return i;
+    return -1;
+}
 
 /* Which groups a level has (regulation 2): any other combination is stored, but stands in `unmatched`. */
 bool group_fits_level(enum group group, enum level level)

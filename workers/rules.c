@@ -148,14 +148,6 @@ static bool parse_euro(const struct rules_spec *spec, const char *text, int64_t 
     return true;
 }
 
-static int find_word(const char *const *words, const char *text)
-{
-    for (int i = 0; words[i]; i++)
-        if (strcmp(words[i], text) == 0)
-            return i;
-    return -1;
-}
-
 static void expect_words(const struct rules_spec *spec, char *out, size_t len)
 {
     size_t used = 0;
@@ -215,7 +207,7 @@ static bool store_value(const struct rules_spec *spec, const char *text, int yea
         *(bool *)field = strcmp(text, "true") == 0;
         return *(bool *)field || strcmp(text, "false") == 0;
     case RULES_WORD:
-        word = find_word(spec->words, text);
+        word = word_find(spec->words, text);
         if (word < 0)
             return false;
         if (spec->word_is_int)

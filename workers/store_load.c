@@ -390,14 +390,6 @@ int store_replay(struct db *db, const struct store_shard *shard, struct ledger *
 
 /* ---- results ---- */
 
-static int find_word(const char *const *words, const char *text)
-{
-    for (int i = 0; words[i]; i++)
-        if (strcmp(words[i], text) == 0)
-            return i;
-    return -1;
-}
-
 /* The tables are shared by all shards, and a row does not name its own. A row is ours when the ledger has a count of its
  * school, since schools, like streams, belong to one shard. Taking another's rows for ours would delete them as rows
  * that nobody can explain. */
@@ -438,7 +430,7 @@ static int load_counts(struct db *db, const struct owned *o)
         int group;
 
         snprintf(grp, sizeof(grp), "%.*s", f[2].len, (const char *)f[2].data);
-        group = find_word(group_names, grp);
+        group = word_find(group_names, grp);
         if (err || group < 0 || group >= GROUP_COUNT || f[11].len != 20 + 8 * IND_CELLS) {
             err = err ? err : ERR_INVALID;
             continue;
@@ -504,8 +496,8 @@ static struct exact exact_of(const struct db_result *r, int row, int column)
 static int load_allocation(const struct db_result *r, int i, const struct owned *o)
 {
     struct allocation a = {0};
-    int staffing = find_word(staffing_names, db_text(r, i, 2)),
-        group = find_word(group_names, db_text(r, i, 3)), status = find_word(status_names, db_text(r, i, 11));
+    int staffing = word_find(staffing_names, db_text(r, i, 2)),
+        group = word_find(group_names, db_text(r, i, 3)), status = word_find(status_names, db_text(r, i, 11));
 
     if (staffing < 0 || group < 0 || status < 0)
         return ERR_INVALID;
@@ -552,8 +544,8 @@ static int load_allocations(struct db *db, const struct owned *o)
 static int load_alert(const struct db_result *r, int i, const struct owned *o)
 {
     struct alert_key k = {.group = -1};
-    int kind = find_word(alert_kind_names, db_text(r, i, 0)),
-        severity = find_word(severity_names, db_text(r, i, 1));
+    int kind = word_find(alert_kind_names, db_text(r, i, 0)),
+        severity = word_find(severity_names, db_text(r, i, 1));
 
     if (kind < 0 || severity < 0)
         return ERR_INVALID;
@@ -561,7 +553,7 @@ static int load_alert(const struct db_result *r, int i, const struct owned *o)
     k.school_id = (uint32_t)db_int(r, i, 2);
     k.year = (int)db_int(r, i, 3); /* "2024-2025": digits up to the hyphen */
     if (*db_text(r, i, 4))
-        k.group = find_word(group_names, db_text(r, i, 4));
+        k.group = word_find(group_names, db_text(r, i, 4));
     snprintf(k.stream, sizeof(k.stream), "%s", db_text(r, i, 5));
     snprintf(k.subject, sizeof(k.subject), "%s", db_text(r, i, 6));
     return results_load_alert(o->results, &k, (enum severity)severity);
@@ -597,8 +589,8 @@ static int load_risks(struct db *db, const struct owned *o)
     int err = 0;
 
     for (int i = 0; i < db_rows(r) && !err; i++) {
-        int indicator = find_word(risk_indicator_names, db_text(r, i, 2)),
-            band = find_word(risk_band_names, db_text(r, i, 6));
+        int indicator = word_find(risk_indicator_names, db_text(r, i, 2)),
+            band = word_find(risk_band_names, db_text(r, i, 6));
         struct risk_row row = {.year = (int)db_int(r, i, 0),
                                .school_id = (uint32_t)db_int(r, i, 1),
                                .observed = (int32_t)db_int(r, i, 3),
@@ -644,7 +636,7 @@ int store_load_results(struct db *db, const struct store_shard *shard, const str
 
 static bool read_budget(const struct db_result *r, int i, struct budget_value *out)
 {
-    int level = find_word(level_names, db_text(r, i, 1)), indicator = -1;
+    int level = word_find(level_names, db_text(r, i, 1)), indicator = -1;
 
     for (int k = 0; k < IND_COUNT; k++)
         if (strcmp(indicator_names[k], db_text(r, i, 2)) == 0)
@@ -660,8 +652,8 @@ static bool read_budget(const struct db_result *r, int i, struct budget_value *o
 
 static bool read_reference(const struct db_result *r, int i, struct risk_reference *out)
 {
-    int level = find_word(level_names, db_text(r, i, 1)),
-        indicator = find_word(risk_indicator_names, db_text(r, i, 2));
+    int level = word_find(level_names, db_text(r, i, 1)),
+        indicator = word_find(risk_indicator_names, db_text(r, i, 2));
 
     *out = (struct risk_reference){.year = (int)db_int(r, i, 0),
                                    .level = (enum level)level,

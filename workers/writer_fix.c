@@ -35,14 +35,6 @@ static void say(struct fixing *f, const char *format, ...)
     va_end(ap);
 }
 
-static int find_word(const char *const *words, const char *text)
-{
-    for (int i = 0; words[i]; i++)
-        if (strcmp(words[i], text) == 0)
-            return i;
-    return -1;
-}
-
 static struct db_result *ask(struct fixing *f, const char *statement)
 {
     char year[16];
@@ -190,8 +182,8 @@ static int count_references(struct fixing *f)
 
     f->count = 0;
     for (int i = 0; i < db_rows(r) && f->count < ROWS_MAX; i++) {
-        int level = find_word(level_names, db_text(r, i, 0)),
-            indicator = find_word(risk_indicator_names, db_text(r, i, 1));
+        int level = word_find(level_names, db_text(r, i, 0)),
+            indicator = word_find(risk_indicator_names, db_text(r, i, 1));
         struct risk_reference ref = {.year = f->year, .events = db_int(r, i, 2), .halves = db_int(r, i, 3)};
 
         if (level < 0 || indicator < 0 || ref.halves <= 0)
