@@ -163,6 +163,33 @@ static void say_applied(const char *name)
     fflush(stdout);
 }
 
+/* The two roles are the server's, and making them needs CREATEROLE, which the owner of a database seldom has: the
+ * migration then goes on without, and the operator hears what is left to do, each time until it is done. */
+static void say_what_roles_lack(struct db *db)
+{
+    struct db_result *r =
+        db_query(db,
+                 "SELECT string_agg(format('CREATE ROLE %I NOLOGIN;', w), ' '), current_user FROM "
+                 "unnest(ARRAY['teldag_writer', 'teldag_reader']) AS u (w)"
+                 " WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = w)",
+                 0, NULL);
+    const char *missing = db_rows(r) == 1 ? db_text(r, 0, 0) : "";
+    struct db_result *rights = NULL;
+
+    if (!*missing)
+        rights = db_query(db,
+                          "SELECT has_schema_privilege('teldag_reader', 'teldag', 'USAGE')"
+                          " AND has_schema_privilege('teldag_writer', 'teldag_data', 'USAGE')",
+                          0, NULL);
+    if (*missing || (db_rows(rights) == 1 && strcmp(db_text(rights, 0, 0), "t") != 0))
+        printf("the roles for readers and for a daemon that is not the owner lack something. %s%s%s"
+               "In this database, as %s: SELECT teldag_data.grant_roles();\n",
+               *missing ? "As a superuser: " : "", missing, *missing ? " " : "",
+               db_rows(r) == 1 ? db_text(r, 0, 1) : "its owner");
+    db_result_free(&rights);
+    db_result_free(&r);
+}
+
 int ctl_migrate(struct ctl *ctl)
 {
     const char *conninfo = ctl_option(ctl, "--database");
@@ -180,6 +207,8 @@ int ctl_migrate(struct ctl *ctl)
         code = ctl_fail(exit_code_of(err), "%s", text);
     else
         printf("the schema is up to date\n");
+    if (!err)
+        say_what_roles_lack(db);
     db_close(&db);
     return code;
 }
