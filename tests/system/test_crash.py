@@ -10,7 +10,7 @@ import flow
 from flow import Follower, Producer
 from harness import World, main, wait_for
 
-ROUNDS = 12  # of each kind
+ROUNDS = int(os.environ.get("CRASH_ROUNDS") or 12)  # of each kind
 
 
 def crash_postgres(world):
