@@ -9,7 +9,7 @@ VERSION := 0.1.0
 PACKAGES_BUILD := gcc make pkg-config libc6-dev libzmq3-dev libpq-dev libconfig-dev libyajl-dev liblmdb-dev libmicrohttpd-dev \
                   libsodium-dev
 PACKAGES_RUN   := postgresql postgresql-client tzdata
-PACKAGES_TEST  := git libcmocka-dev python3 python3-zmq clang-format cppcheck shellcheck systemd prometheus curl procps util-linux
+PACKAGES_TEST  := git libcmocka-dev python3 python3-zmq clang-format cppcheck shellcheck systemd prometheus curl procps util-linux strace binutils openssl
 PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)
 
 V ?= 0
@@ -21,7 +21,7 @@ endif
 CC       ?= gcc
 WARN     := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef \
             -Wwrite-strings -Wno-missing-field-initializers
-HARDEN   := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -fPIE -D_FORTIFY_SOURCE=3
 OPT      ?= -O2 -g
 SANITIZE ?=
 ifneq ($(SANITIZE),)
@@ -29,7 +29,7 @@ HARDEN   := -fPIE
 endif
 CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE -DTELDAGD_VERSION='"$(VERSION)"'
 CFLAGS   += -std=gnu11 $(OPT) $(WARN) $(HARDEN) $(SANITIZE) $(shell pkg-config --cflags libpq 2>/dev/null)
-LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANITIZE)
+LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SANITIZE)
 LIBS     := -lzmq -lpq -lconfig -lyajl -llmdb -lmicrohttpd -lsodium -lpthread -lm
 
 DAEMON_SRC := $(filter-out daemon/main.c,$(wildcard daemon/*.c))
@@ -66,10 +66,10 @@ $(BUILD)/gen/sql_embedded.c: sql/embed.sh $(wildcard sql/migrations/*.sql sql/ch
 	@mkdir -p $(@D)
 	$(call say,SQL)
 	$(Q)sql/embed.sh > $@.tmp && mv $@.tmp $@
-$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c Makefile
 	$(call say,CC )
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-overlength-strings -c -o $@ $<
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC )
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
@@ -153,7 +153,8 @@ install: binaries
 	install -m 644 docs/schemas/*.json $(DESTDIR)$(PREFIX)/share/doc/teldagd/schemas
 	for f in conf/teldagd.conf conf/rules/*.conf; do \
 	  t=$(DESTDIR)/etc/teldagd/$${f#conf/}; [ -e $$t ] || install -m 644 $$f $$t; done
-	sed 's|/usr/local/bin|$(PREFIX)/bin|' systemd/teldagd.service > $(DESTDIR)/usr/lib/systemd/system/teldagd.service
+	for u in teldagd.service teldag-feed@.service; do \
+	  sed 's|/usr/local/bin|$(PREFIX)/bin|' systemd/$$u > $(DESTDIR)/usr/lib/systemd/system/$$u; done
 	install -m 644 systemd/teldagd.sysusers $(DESTDIR)/usr/lib/sysusers.d/teldagd.conf
 	install -m 644 systemd/teldagd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/teldagd.conf
 

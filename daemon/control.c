@@ -2,8 +2,8 @@
  *
  * The control socket's server. One thread accepts; each connection has a thread of its own, because a command
  * may wait for the work (a reload recomputes everything) and a question about the state must not wait behind
- * it. At most CONNECTIONS_MAX at a time. Who may connect is decided by the socket's mode and group; who did
- * is logged. */
+ * it. At most CONNECTIONS_MAX at a time. Who may connect, and ask, is decided by the socket's mode and group;
+ * orders are taken from root and from the daemon's own user only, by what the kernel says of the peer. */
 #include "daemon/control.h"
 
 #include <errno.h>
@@ -29,6 +29,7 @@
 #define CONNECTIONS_MAX   16
 #define REQUEST_BYTES_MAX 65536
 #define IDLE_S            10
+#define OVERFLOW_UID      65534 /* what a user of another namespace looks like */
 
 struct connection {
     struct control *control;
@@ -62,6 +63,31 @@ void control_refuse(struct json_writer *answer, int code, const char *format, ..
 
 /* 1. One request. */
 
+/* In a user namespace (PrivateUsers=) every unmapped user shows as 65534: that is nobody's word, also when the daemon
+ * itself runs as nobody. */
+static bool may_change(const struct ucred *peer)
+{
+    return peer->uid == 0 || (peer->uid == geteuid() && peer->uid != OVERFLOW_UID);
+}
+
+static void run_command(struct connection *c, const struct control_command *command,
+                        const struct json_value *request, struct json_writer *answer)
+{
+    if (command->changes && !may_change(&c->peer)) {
+        log_warning("control: %s refused to uid %u, pid %d", command->name, (unsigned)c->peer.uid,
+                    (int)c->peer.pid);
+        control_refuse(
+            answer, EX_NOPERM,
+            "%s changes something, which only root and the daemon's own user may do; this is uid %u: "
+            "ask with sudo",
+            command->name, (unsigned)c->peer.uid);
+        return;
+    }
+    if (command->changes)
+        log_notice("control: %s by uid %u, pid %d", command->name, (unsigned)c->peer.uid, (int)c->peer.pid);
+    command->run(c->control->context, request, answer);
+}
+
 static void run_request(struct connection *c, const char *line, struct json_writer *answer)
 {
     char reason[256];
@@ -78,9 +104,7 @@ static void run_request(struct connection *c, const char *line, struct json_writ
         control_refuse(answer, EX_USAGE, name ? "unknown command \"%.64s\"" : "\"command\" is missing%s",
                        name ? name : "");
     } else {
-        if (command->changes)
-            log_notice("control: %s by uid %u, pid %d", name, (unsigned)c->peer.uid, (int)c->peer.pid);
-        command->run(c->control->context, request, answer);
+        run_command(c, command, request, answer);
     }
     json_free(&request);
 }

@@ -2,7 +2,8 @@
  *
  * The control socket: a unix stream socket (mode 0660) that takes one JSON object a line, {"command": "...", ...}, and
  * answers each with one JSON object on one line. The caller brings the table of commands; {"error": "..."} and
- * exit codes in "code" are the convention for refusals. docs/operations.md is the protocol's text. */
+ * exit codes in "code" are the convention for refusals. Commands that change something are taken from root and the
+ * daemon's own user only (77 otherwise). docs/operations.md is the protocol's text. */
 #pragma once
 
 #include <stddef.h>
@@ -14,7 +15,7 @@ struct control_command {
     const char *name;
     /* Any thread, several at a time. Writes the members of the answer (the object is open). */
     void (*run)(void *context, const struct json_value *request, struct json_writer *answer);
-    bool changes; /* something: logged with the caller's user */
+    bool changes; /* something: for root and the daemon's user, and logged */
 };
 
 /* commands ends with name NULL and must outlive the server. A socket nobody answers is replaced; a living one is left

@@ -91,6 +91,7 @@ int main(int argc, char **argv)
     int code = options_parse(&options, argc, argv);
     if (code < 0) {
         log_init("teldagd", LOG_LEVEL_INFO);
+        process_take_credentials();
         service.fixed_today = options.today;
         service.started_us = clock_monotonic_us();
         code = load(&options, &service);
