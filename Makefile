@@ -46,7 +46,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 SIM_SRC    := $(wildcard tests/sim/sim_*.c)
 SIM_BIN    := $(patsubst tests/sim/%.c,$(BUILD)/tests/%,$(SIM_SRC))
 
-.PHONY: all binaries tests-built help deps check check-unit check-sim check-conf check-sql check-system check-san lint bench demo \
+.PHONY: all binaries tests-built help deps check security-table check-unit check-sim check-conf check-sql check-system check-san lint bench demo \
         install clean format
 all: binaries
 
@@ -114,6 +114,9 @@ check: deps
 check-unit check-sim check-conf check-sql check-system: check-%: deps
 	+@$(MAKE) --no-print-directory -j$(JOBS) binaries tests-built
 	@tests/run.sh $*
+## make security-table  the table of docs/security.md from what the last check-system recorded
+security-table: deps
+	@/usr/bin/python3 tests/system/security_table.py
 check-san: deps
 	+@$(SAN_MAKE) -j$(JOBS) binaries tests-built
 	+@$(TSAN_MAKE) -j$(JOBS) build-tsan/tests/test_inbox
@@ -148,7 +151,7 @@ install: binaries
 	install -m 644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 docs/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 644 docs/*.md README.md NEWS.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/teldagd
+	install -m 644 docs/*.md README.md NEWS.md SECURITY.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/teldagd
 	install -m 644 docs/protocol/*.md $(DESTDIR)$(PREFIX)/share/doc/teldagd/protocol
 	install -m 644 docs/schemas/*.json $(DESTDIR)$(PREFIX)/share/doc/teldagd/schemas
 	for f in conf/teldagd.conf conf/rules/*.conf; do \

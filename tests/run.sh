@@ -85,12 +85,15 @@ suite_sql() {
 
 suite_system() {
     local t
+    rm -rf build/security # what attempts obtained is written anew
     start sql-agree tests/sql/agree.sh
     start generate "$python" tests/system/generate.py "$BUILD/teldag-feed"
     start feed "$python" tests/system/feed.py "$BUILD/teldag-feed"
     for t in tests/system/test_*.py; do
         start "$(basename "$t" .py)" "$python" "$t"
     done
+    wait
+    start security-table "$python" tests/system/security_table.py --print
     wait
 }
 

@@ -91,6 +91,9 @@ void ctl_disarm(char *text)
             *p = '?';
         else if (p[0] == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0) /* C1 controls */
             p[0] = p[1] = '?';
+        else if (p[0] == 0xE2 && ((p[1] == 0x80 && ((p[2] >= 0xA8 && p[2] <= 0xAE))) ||
+                                  (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9)))
+            p[0] = p[1] = p[2] = '?'; /* separators of lines, and what turns the direction of writing */
     }
 }
 

@@ -97,6 +97,29 @@ def test_every_order_is_marked_as_one():
     assert {name for name, changes in table if changes == "false"} == {"status", "streams", "hello"}, table
 
 
+# ---- what events say ----
+
+def test_hostile_text_reaches_no_terminal_log_or_sql():
+    hostile = "\x1b[2J\x1b]0;owned\x07'; DROP TABLE teldag_data.school; --\n2025-01-01T00:00:00Z teldagd[1] notice: forged\u009b31m\u202e%n%s"
+    with World() as w:
+        d = w.daemon([w.feed("school.0"), w.feed("registration.0")]).migrate().start()
+        w.feeds[0].send([school(4, "bao", name=hostile, municipality=hostile, board_id=hostile)])
+        w.feeds[1].send([registration(4, i, "lager", ["thuistaal"]) for i in range(12)] + ['{"type": "' + hostile.replace("\n", "")])
+        d.caught_up()
+        assert w.cluster.one("SELECT count(*) FROM teldag.school") == "1"
+        with open(d.log, "rb") as log:
+            shown = {"the log": log.read()}
+        for command in (["school", "4"], ["school", "4", "--registrations"], ["explain", "4"], ["alerts"], ["status"], ["streams"],
+                        ["dead-letter", "list"]):
+            done = subprocess.run([os.path.join(BUILD, "teldagctl"), "-c", d.config, *command], capture_output=True)
+            shown["teldagctl " + command[0]] = done.stdout + done.stderr
+        assert b"DROP TABLE" in shown["teldagctl school"]
+        bad = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\n[^\n]{0,30}teldagd\[1\]")
+        found = {name: bad.findall(text) for name, text in shown.items() if bad.search(text)}
+        record("terminal escapes, forged log lines and SQL in names and free text", "a registry's events", len(found))
+        assert not found, found
+
+
 # ---- the service unit ----
 
 def units():
