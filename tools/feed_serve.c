@@ -21,6 +21,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "daemon/answer.h"
 #include "daemon/bus.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
@@ -223,10 +224,10 @@ static int answer_error(struct server *s, const struct bus_frame *peer, const ch
 
 /* Records, then a head. A peer without room ends the answer early. */
 static int answer_records(struct server *s, const struct bus_frame *peer, const struct wire_header *q,
-                          uint32_t max_events, struct journal_read *read)
+                          const struct answer *a, struct journal_read *read)
 {
     struct journal_line line;
-    uint64_t seq = q->first_seq, end = seq + smaller(max_events, s->state.next - seq);
+    uint64_t seq = a->from, end = a->until;
     size_t left = ANSWER_BYTES;
     bool more = true;
     int err = seq < end ? journal_read_seek(read, seq, &line) : 0;
@@ -244,28 +245,33 @@ static int answer_records(struct server *s, const struct bus_frame *peer, const 
     }
     if (err)
         return err;
-    return forgive_peer(send_message(s, peer, s->stream, WIRE_HEAD, q->tag, s->state.next, 0, 0));
+    return forgive_peer(send_message(s, peer, s->stream, WIRE_HEAD, q->tag, a->shown, 0, 0));
 }
 
-/* Design 5, in order: 1. another epoch, 2. what is gone, 3. records (none when the range is not yet written)
- * and a head. */
-static int answer_fetch(struct server *s, const struct bus_frame *peer, const struct wire_header *q,
-                        uint32_t max_events)
+static struct answer_kept kept_now(const struct server *s)
+{
+    return (struct answer_kept){s->state.epoch, s->state.first, s->state.next};
+}
+
+/* From one snapshot of the journal. */
+static int take_fetch(struct server *s, const struct bus_frame *peer, const struct wire_header *q,
+                      uint32_t max_events)
 {
     struct journal_read *read = NULL;
+    struct answer_kept kept;
+    struct answer a;
+    const char *name = s->stream;
     int err = journal_read_begin(s->journal, &read, &s->state);
     if (err)
         return err;
-    if (q->epoch != 0 && q->epoch != s->state.epoch)
-        err = forgive_peer(
-            send_message(s, peer, wire_verb_name(WIRE_EPOCH), WIRE_HEAD, q->tag, s->state.next, 0, 0));
-    else if (q->first_seq < s->state.first)
-        err = forgive_peer(
-            send_message(s, peer, wire_verb_name(WIRE_GONE), WIRE_HEAD, q->tag, s->state.first, 0, 0));
-    else if (q->first_seq >= s->state.next)
-        err = forgive_peer(send_message(s, peer, s->stream, WIRE_HEAD, q->tag, s->state.next, 0, 0));
+    kept = kept_now(s);
+    a = answer_fetch(&kept, q, max_events);
+    if (a.kind == ANSWER_EPOCH || a.kind == ANSWER_GONE)
+        name = wire_verb_name(a.kind == ANSWER_GONE ? WIRE_GONE : WIRE_EPOCH);
+    if (a.kind == ANSWER_RECORDS)
+        err = answer_records(s, peer, q, &a, read);
     else
-        err = answer_records(s, peer, q, max_events, read);
+        err = forgive_peer(send_message(s, peer, name, WIRE_HEAD, q->tag, a.shown, 0, 0));
     journal_read_end(&read);
     return err;
 }
@@ -291,13 +297,16 @@ static int answer_request(struct server *s, const struct bus_message *m)
     if (m->count != (verb == WIRE_HELLO ? 4 : 5))
         return answer_error(s, &f[0], "wrong number of frames");
     if (verb == WIRE_HELLO) {
+        struct answer_kept kept;
         if (journal_read_state(s->journal, &s->state) != 0)
             return ERR_IO;
-        return forgive_peer(send_message(s, &f[0], s->stream, WIRE_HEAD, q.tag, s->state.next, 0, 0));
+        kept = kept_now(s);
+        return forgive_peer(
+            send_message(s, &f[0], s->stream, WIRE_HEAD, q.tag, answer_hello(&kept).shown, 0, 0));
     }
     if (wire_decode_u32(f[4].data, f[4].len, &max_events) != 0 || q.first_seq == 0)
         return answer_error(s, &f[0], "a FETCH names a first sequence and a number of events");
-    return answer_fetch(s, &f[0], &q, max_events);
+    return take_fetch(s, &f[0], &q, max_events);
 }
 
 static int read_requests(struct server *s)

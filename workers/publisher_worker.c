@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "daemon/answer.h"
 #include "daemon/clock.h"
 #include "daemon/db.h"
 #include "daemon/log.h"
@@ -239,18 +240,19 @@ static void send_head(struct publisher *p)
 
 /* ---- answering ---- */
 
-/* Records from `from`, at most `most` events and 4 MiB, then a head. A blocked peer ends the answer early. */
-static void answer_fetch(struct publisher *p, const struct bus_frame *peer, const struct wire_header *q,
-                         uint64_t most)
+/* Records of the answer, at most 4 MiB, then a head. A blocked peer ends the answer early. */
+static void send_answer(struct publisher *p, const struct bus_frame *peer, const struct wire_header *q,
+                        const struct answer *a)
 {
-    struct db_result *r = read_alerts(p, q->first_seq, most < ANSWER_EVENTS_MAX ? most : ANSWER_EVENTS_MAX);
+    uint64_t most = a->until - a->from;
+    struct db_result *r = read_alerts(p, a->from, most < ANSWER_EVENTS_MAX ? most : ANSWER_EVENTS_MAX);
     char *payload = malloc(WIRE_MESSAGE_MAX);
     size_t total = 0;
     int i = 0, rows = db_rows(r), err = payload ? db_error(p->db) : ERR_NOMEM;
     /* Rows committed since the last look: a head before them would look like a log set back. */
     uint64_t head = rows ? (uint64_t)db_int(r, rows - 1, 0) + 1 : 0;
 
-    head = head > p->next ? head : p->next;
+    head = head > a->shown ? head : a->shown;
     if (db_error(p->db))
         send_error(p, peer, "the database is away: ask again later");
     while (i < rows && !err && total < WIRE_MESSAGE_MAX) {
@@ -287,6 +289,19 @@ static void send_verb(struct publisher *p, const struct bus_frame *peer, enum wi
         return;
 }
 
+/* last: what is committed, read just now, so that a subscriber never has more than we know of. */
+static void take_fetch(struct publisher *p, const struct bus_frame *peer, const struct wire_header *q,
+                       uint32_t most, uint64_t last)
+{
+    struct answer_kept kept = {p->epoch, p->kept, last >= p->next ? last + 1 : p->next};
+    struct answer a = answer_fetch(&kept, q, most);
+
+    if (a.kind == ANSWER_EPOCH || a.kind == ANSWER_GONE)
+        send_verb(p, peer, a.kind == ANSWER_GONE ? WIRE_GONE : WIRE_EPOCH, q->tag, a.shown);
+    else
+        send_answer(p, peer, q, &a);
+}
+
 static void answer(struct publisher *p, const struct bus_message *m)
 {
     const struct bus_frame *peer = &m->frame[0];
@@ -319,17 +334,8 @@ static void answer(struct publisher *p, const struct bus_message *m)
         send_error(p, peer, "unknown verb, or a FETCH without its u32 max events");
     } else if (read_position(p, &last)) { /* rows of a new epoch must not go out under the old one's header */
         send_error(p, peer, "the database is away: ask again later");
-    } else if (q.epoch != 0 && q.epoch != p->epoch) {
-        send_verb(p, peer, WIRE_EPOCH, q.tag, p->next);
-    } else if (q.first_seq < p->kept) {
-        send_verb(p, peer, WIRE_GONE, q.tag, p->kept);
     } else {
-        if (q.first_seq > p->next)
-            send_live(p); /* the last answer went further than what was sent live */
-        if (p->db)
-            answer_fetch(p, peer, &q, most);
-        else
-            send_error(p, peer, "the database is away: ask again later");
+        take_fetch(p, peer, &q, most, last);
     }
     if (p->db && db_error(p->db))
         lose_database(p);
