@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "workers/commitment.h"
+
 #define LOG_FIXED_COLUMNS 8 /* stream_id epoch seq op id source happened_at recorded_at */
 
 static void number_text(char out[24], int64_t v)
@@ -65,13 +67,13 @@ static int run_arrays(struct db *db, const char *statement, struct db_arrays *a)
 
 int store_fence(struct db *db, const struct store_shard *s, uint64_t alerts, uint64_t token)
 {
-    const int64_t numbers[] = {s->shard, (int64_t)s->batch, (int64_t)s->alert_seq,
-                               (int64_t)(s->alert_seq + alerts), (int64_t)token};
+    const struct commitment_shard believed = {s->batch, s->token, s->alert_seq},
+                                  next = commitment_advance(&believed, token, alerts);
+    const int64_t numbers[] = {s->shard, (int64_t)s->batch, (int64_t)s->alert_seq, (int64_t)next.alert_seq,
+                               (int64_t)next.token};
     uint64_t rows = run_numbers(db, "shard_fence", 5, numbers);
 
-    if (db_error(db))
-        return db_error(db);
-    return rows == 1 ? 0 : ERR_FENCE;
+    return db_error(db) ? db_error(db) : commitment_fence(rows);
 }
 
 int store_advance(struct db *db, const struct store_stream *b, uint64_t epoch, uint64_t next, uint64_t head)
@@ -80,7 +82,7 @@ int store_advance(struct db *db, const struct store_stream *b, uint64_t epoch, u
                                (int64_t)epoch, (int64_t)next,     (int64_t)head};
     uint64_t rows = run_numbers(db, "feed_fence", 6, numbers);
 
-    if (!db_error(db) && rows != 1)
+    if (!db_error(db) && commitment_fence(rows))
         return ERR_FENCE;
     if (b->epoch == 0 && epoch != 0) { /* the first epoch of a stream needs nobody's word */
         const char *values[3];

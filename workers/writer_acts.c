@@ -11,6 +11,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "workers/commitment.h"
 #include "workers/event_value.h"
 #include "workers/pseudonym.h"
 #include "workers/writer_private.h"
@@ -159,6 +160,7 @@ static int find_stream(struct writer *w, struct writer_request *q)
 static int do_accept(struct writer *w, struct writer_request *q)
 {
     struct writer_tx tx = writer_tx_none();
+    struct commitment_place at, to;
     struct stream_status_view v;
     char body[300];
     int i = find_stream(w, q), err;
@@ -166,40 +168,36 @@ static int do_accept(struct writer *w, struct writer_request *q)
     if (i < 0)
         return ERR_MISSING;
     stream_status_read(w->streams[i].status, &v);
-    if (v.position.mode != POSITION_STOPPED) {
+    at = (struct commitment_place){w->streams[i].at.epoch, w->streams[i].at.next};
+    switch (commitment_accept(&at, &v.position, q->act == ACT_ACCEPT_RESEND, &to)) {
+    case COMMITMENT_ACCEPTED:
+        break;
+    case COMMITMENT_NOT_STOPPED:
         say(q, "stream %s is not stopped: there is nothing to accept", q->stream);
         return ERR_INVALID;
-    }
-    if (v.position.reason == POSITION_REWOUND) {
+    case COMMITMENT_JOURNAL_SHORT:
         say(q,
             "the publisher of %s still has the journal that ends before event %" PRIu64
             ": have the registry make a new one (its epoch is later), then accept that",
-            q->stream, w->streams[i].at.next);
+            q->stream, at.next);
+        return ERR_INVALID;
+    case COMMITMENT_JOURNAL_SAME:
+        say(q,
+            "the publisher of %s still has the same journal (epoch %" PRIu64
+            "): a resend needs a new journal; or accept with --continue",
+            q->stream, to.epoch);
+        return ERR_INVALID;
+    case COMMITMENT_JOURNAL_OLDER:
+        say(q,
+            "the publisher's journal (epoch %" PRIu64 ") is older than the one accepted before (%" PRIu64
+            "): a restored journal must be made anew, so that its epoch is later",
+            to.epoch, at.epoch);
         return ERR_INVALID;
     }
     tx.accept = i;
     tx.accept_resend = q->act == ACT_ACCEPT_RESEND;
-    /* Of a stream of which nothing is committed yet, the epoch is what the publisher says. */
-    tx.accept_epoch = v.position.reason == POSITION_NEW_EPOCH ? v.position.other_epoch
-                      : w->streams[i].at.epoch                ? w->streams[i].at.epoch
-                                                              : v.position.epoch;
-    tx.accept_next = v.position.reason == POSITION_NEW_EPOCH ? 1
-                     : v.position.reason == POSITION_GONE    ? v.position.first_kept
-                                                             : w->streams[i].at.next;
-    if (tx.accept_resend && (tx.accept_epoch == w->streams[i].at.epoch || !w->streams[i].at.epoch)) {
-        say(q,
-            "the publisher of %s still has the same journal (epoch %" PRIu64
-            "): a resend needs a new journal; or accept with --continue",
-            q->stream, tx.accept_epoch);
-        return ERR_INVALID;
-    }
-    if (v.position.reason == POSITION_NEW_EPOCH && tx.accept_epoch < w->streams[i].at.epoch) {
-        say(q,
-            "the publisher's journal (epoch %" PRIu64 ") is older than the one accepted before (%" PRIu64
-            "): a restored journal must be made anew, so that its epoch is later",
-            tx.accept_epoch, w->streams[i].at.epoch);
-        return ERR_INVALID;
-    }
+    tx.accept_epoch = to.epoch;
+    tx.accept_next = to.next;
     snprintf(body, sizeof(body),
              "{\"stream\": \"%s\", \"mode\": \"%s\", \"from_epoch\": %" PRIu64 ", \"from_seq\": %" PRIu64
              ", \"epoch\": %" PRIu64 ", \"seq\": %" PRIu64 "}",

@@ -12,6 +12,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "workers/commitment.h"
 #include "workers/event_render.h"
 #include "workers/pseudonym.h"
 #include "workers/writer_private.h"
@@ -447,6 +448,7 @@ static void close_open(struct writer *w)
 void writer_settle(struct writer *w)
 {
     const struct writer_tx *tx = &w->open.tx;
+    struct commitment_shard shard = {w->shard.batch, w->shard.token, w->shard.alert_seq};
     uint64_t dead = 0;
 
     for (size_t i = 0; i < tx->count; i++)
@@ -460,9 +462,10 @@ void writer_settle(struct writer *w)
     }
     results_fold(w->results, &w->open.changes);
     w->settled++;
-    w->shard.batch++;
-    w->shard.token = w->open.token;
-    w->shard.alert_seq += w->open.changes.alert_count;
+    shard = commitment_advance(&shard, w->open.token, w->open.changes.alert_count);
+    w->shard.batch = shard.batch;
+    w->shard.token = shard.token;
+    w->shard.alert_seq = shard.alert_seq;
     w->shard.local_seq += tx->act != NULL;
     if (tx->today != INT32_MIN) {
         w->shard.today = tx->today;
@@ -510,20 +513,23 @@ static int attempt(struct writer *w, const struct writer_tx *tx)
     err = write_transaction(w, tx);
     if (!err)
         err = db_commit(w->db);
-    if (!err) {
+    switch (commitment_overlay_after(err)) {
+    case COMMITMENT_FOLD: {
         const struct changes *c = &w->open.changes;
 
         time_commit(w, clock_monotonic_us() - started, tx->count,
                     tx->count + c->count_count + c->closed_count + c->allocation_count + c->alert_count);
         writer_settle(w);
-        return 0;
+        break;
     }
-    if (err == ERR_DB_UNKNOWN) {
+    case COMMITMENT_HOLD:
         w->open.unresolved = true;
-        return err;
+        break;
+    case COMMITMENT_DROP:
+        db_rollback(w->db);
+        writer_abandon(w);
+        break;
     }
-    db_rollback(w->db);
-    writer_abandon(w);
     return err;
 }
 
@@ -533,28 +539,29 @@ static int after_failure(struct writer *w, int err)
     char text[400];
 
     snprintf(text, sizeof(text), "%s", w->db && db_error(w->db) ? db_error_text(w->db) : err_text(err));
-    switch (err) {
-    case ERR_DB_DATA:
+    switch (commitment_remedy_after(err)) {
+    case COMMITMENT_BISECT:
         snprintf(w->refusal, sizeof(w->refusal), "%s", text);
         db_clear_error(w->db);
         return err;
-    case ERR_DB_CONFIG:
+    case COMMITMENT_REFUSE:
         writer_say(w, WRITER_REFUSED, "the database refused a statement: %s", text);
         return err;
-    case ERR_FENCE:
+    case COMMITMENT_REBUILD:
         log_warning("writer: another daemon wrote shard %d: rebuilding", w->shard.shard);
         w->ledger_valid = false;
         return 0;
-    case ERR_DB_UNKNOWN:
+    case COMMITMENT_RECONNECT:
         log_warning("writer: a COMMIT got no answer (%s): asking the database what became of it", text);
         writer_disconnect(w);
         return 0;
-    default:
-        if (writer_is_stopping(w))
-            return ERR_CLOSED;
-        writer_back_off(w, text);
-        return 0;
+    case COMMITMENT_BACK_OFF:
+        break;
     }
+    if (writer_is_stopping(w))
+        return ERR_CLOSED;
+    writer_back_off(w, text);
+    return 0;
 }
 
 int writer_transact(struct writer *w, const struct writer_tx *tx)
@@ -562,15 +569,19 @@ int writer_transact(struct writer *w, const struct writer_tx *tx)
     uint64_t generation = w->generation, settled = w->settled;
 
     for (;;) {
-        enum writer_outcome outcome;
-        int err = writer_make_ready(w, &outcome);
+        int err = writer_make_ready(w);
 
-        if (w->settled != settled)
+        switch (commitment_turn_of(settled, w->settled, generation, w->generation)) {
+        case COMMITMENT_DONE:
             return 0; /* a COMMIT without answer turned out to have been one */
-        if (!err && w->generation != generation)
-            return ERR_FENCE;
-        if (!err)
-            err = attempt(w, tx);
+        case COMMITMENT_LOOK_AGAIN:
+            if (!err)
+                return ERR_FENCE;
+            break;
+        case COMMITMENT_TRY:
+            err = err ? err : attempt(w, tx);
+            break;
+        }
         if (!err)
             return 0;
         if (err == ERR_CLOSED || (err = after_failure(w, err)) != 0)
@@ -645,40 +656,36 @@ static int transact_items(struct writer *w, struct store_item *items, size_t cou
 
 /* ---- what waits ---- */
 
-/* Received before the receiver obeyed our last order: fetched again from there. What has no journal is kept. */
-static bool is_stale(struct writer_stream *s, const struct event_batch *b)
+static uint64_t ordered_generation(struct writer_stream *s)
 {
-    bool stale;
+    uint64_t generation;
 
     pthread_mutex_lock(&s->status->mutex);
-    stale = !s->best_effort && b->order_generation != s->status->order_generation;
+    generation = s->status->order_generation;
     pthread_mutex_unlock(&s->status->mutex);
-    return stale;
+    return generation;
 }
 
 /* The batch's events that follow on where their stream stands; what is already in is skipped, a hole is
  * fetched again. */
-static size_t take_batch(struct writer *w, struct event_batch *b, uint64_t *epochs, uint64_t *nexts,
+static size_t take_batch(struct writer *w, const struct event_batch *b, struct commitment_place *places,
                          struct store_item *out, size_t room)
 {
+    const struct commitment_batch received = {b->epoch, b->first_seq, b->count, b->order_generation};
     struct writer_stream *s = stream_of(w, b->stream_id);
-    size_t k = s ? (size_t)(s - w->streams) : 0, n = 0;
-    bool fits;
+    struct commitment_taken taken;
+    size_t n = 0;
 
-    if (!s || !b->count || is_stale(s, b))
+    if (!s)
         return 0;
-    fits = epochs[k] == b->epoch || (epochs[k] == 0 && nexts[k] == 1);
-    if (!fits || b->first_seq > nexts[k]) {
+    taken = commitment_take(&places[s - w->streams], &received, ordered_generation(s), s->best_effort);
+    if (taken.fit == COMMITMENT_RESET)
         writer_order_reset(s);
+    if (taken.fit != COMMITMENT_TAKE)
         return 0;
-    }
-    for (uint32_t i = 0; i < b->count && n < room; i++) {
-        if (b->events[i].seq < nexts[k])
-            continue;
+    assert(b->count - taken.skip <= room);
+    for (uint32_t i = (uint32_t)taken.skip; i < b->count; i++)
         out[n++] = (struct store_item){b, &b->events[i]};
-        nexts[k] = b->events[i].seq + 1;
-    }
-    epochs[k] = b->epoch;
     return n;
 }
 
@@ -701,17 +708,15 @@ static bool all_fit(const struct event_batch *b)
 
 int writer_apply_pending(struct writer *w)
 {
-    uint64_t epochs[WRITER_STREAMS_MAX], nexts[WRITER_STREAMS_MAX];
+    struct commitment_place places[WRITER_STREAMS_MAX];
     size_t count = 0;
     int err;
 
     assert(all_fit(w->pending));
-    for (size_t k = 0; k < w->stream_count; k++) {
-        epochs[k] = w->streams[k].at.epoch;
-        nexts[k] = w->streams[k].at.next;
-    }
+    for (size_t k = 0; k < w->stream_count; k++)
+        places[k] = (struct commitment_place){w->streams[k].at.epoch, w->streams[k].at.next};
     for (struct event_batch *b = w->pending; b; b = b->next)
-        count += take_batch(w, b, epochs, nexts, w->items + count, 2 * WRITER_BATCH_EVENTS - count);
+        count += take_batch(w, b, places, w->items + count, 2 * WRITER_BATCH_EVENTS - count);
     err = count ? transact_items(w, w->items, count) : 0;
     if (err != ERR_FENCE)
         free_pending(w); /* after a rebuild what waits is looked at again */

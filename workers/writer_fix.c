@@ -263,10 +263,9 @@ int writer_fix(struct writer *w, struct writer_request *q)
     int err = ERR_FENCE;
 
     for (int i = 0; i < ATTEMPTS_MAX && err == ERR_FENCE; i++) {
-        enum writer_outcome outcome;
 
         fixed_free(&w->fixed_wanted);
-        err = writer_make_ready(w, &outcome);
+        err = writer_make_ready(w);
         if (!err)
             err = budget ? prepare_budget(&f) : prepare_reference(&f);
         if (!err)

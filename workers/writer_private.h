@@ -101,9 +101,8 @@ void writer_refuse_order(struct writer *w); /* one that waits and is not begun: 
 void writer_publish_numbers(struct writer *w);
 
 /* writer_session.c */
-enum writer_outcome { OUTCOME_NONE, OUTCOME_COMMITTED, OUTCOME_ROLLED_BACK, OUTCOME_REBUILT };
-/* Connected, locked, positions believed, ledger valid; what became of an unresolved COMMIT. */
-int writer_make_ready(struct writer *w, enum writer_outcome *outcome) MUST_CHECK;
+/* Connected, locked, positions believed, ledger valid, an unresolved COMMIT settled or abandoned. */
+int writer_make_ready(struct writer *w) MUST_CHECK;
 void writer_disconnect(struct writer *w);
 void writer_back_off(struct writer *w, const char *why);
 int writer_build_ledger(struct writer *w, struct ledger **out, uint64_t *events) MUST_CHECK;

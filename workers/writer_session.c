@@ -13,6 +13,7 @@
 #include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/migrate.h"
+#include "workers/commitment.h"
 #include "workers/writer_private.h"
 
 #define BACK_OFF_FIRST_MS 100
@@ -230,28 +231,30 @@ static int rebuild(struct writer *w)
     return 0;
 }
 
-/* What became of the transaction whose COMMIT got no answer: its batch number and random token say it. */
-static enum writer_outcome resolve(struct writer *w, const struct store_shard *now)
+/* What to believe of what is in memory, and what becomes of an open transaction. */
+static enum commitment_belief resolve(struct writer *w, const struct store_shard *now)
 {
-    bool same_server = strcmp(now->system_id, w->shard.system_id) == 0;
+    const struct commitment_memory memory = {.believed = {w->shard.batch, w->shard.token, w->shard.alert_seq},
+                                             .known = w->ledger_valid,
+                                             .unresolved = w->open.unresolved,
+                                             .token = w->open.token,
+                                             .same_server = strcmp(now->system_id, w->shard.system_id) == 0};
+    const struct commitment_shard found = {now->batch, now->token, now->alert_seq};
+    enum commitment_belief belief = commitment_believe(&memory, &found);
 
-    if (w->open.unresolved && now->batch == w->shard.batch + 1 && now->token == w->open.token) {
+    if (belief == COMMITMENT_COMMITTED)
         writer_settle(w);
-        return OUTCOME_COMMITTED;
-    }
-    if (w->open.unresolved)
+    else if (w->open.unresolved)
         writer_abandon(w);
-    return now->batch == w->shard.batch && now->token == w->shard.token && same_server ? OUTCOME_ROLLED_BACK
-                                                                                       : OUTCOME_REBUILT;
+    return belief;
 }
 
-int writer_make_ready(struct writer *w, enum writer_outcome *outcome)
+int writer_make_ready(struct writer *w)
 {
     struct store_shard now = w->shard;
-    bool known = w->ledger_valid;
+    enum commitment_belief belief;
     int err;
 
-    *outcome = OUTCOME_NONE;
     if (w->db && w->session_read && w->ledger_valid && !db_error(w->db))
         return 0;
     w->session_read = false;
@@ -262,14 +265,12 @@ int writer_make_ready(struct writer *w, enum writer_outcome *outcome)
         err = store_load_shard(w->db, &now);
     if (err)
         return err;
-    *outcome = known ? resolve(w, &now) : OUTCOME_REBUILT;
-    if (!known && w->open.unresolved)
-        writer_abandon(w);
-    if (*outcome == OUTCOME_REBUILT)
+    belief = resolve(w, &now);
+    if (belief == COMMITMENT_REBUILT)
         w->ledger_valid = false;
     w->shard = now;
     err = load_streams(w);
-    if (!err && *outcome == OUTCOME_REBUILT)
+    if (!err && belief == COMMITMENT_REBUILT)
         err = rebuild(w);
     if (err) {
         /* A half-read session is not believed: begin again, and then rebuild if that was due. */

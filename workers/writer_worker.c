@@ -204,12 +204,11 @@ static void *run(void *context)
     struct writer *w = context;
 
     while (!is_finished(w)) {
-        enum writer_outcome outcome;
         int err;
 
         if (w->db)
             db_look(w->db); /* a lost database is noticed, and said, also while no event comes */
-        err = writer_make_ready(w, &outcome);
+        err = writer_make_ready(w);
         if (!err && w->first_acts_due) { /* also after a rebuild in the middle of a transaction's retries */
             w->first_acts_due = false;
             err = writer_first_acts(w);
