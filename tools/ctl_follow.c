@@ -146,8 +146,8 @@ static void ask(struct follower *f)
         return;
     wire_encode_header(&a.header, header);
     wire_encode_u32(a.max_events, most);
-    if (bus_send(f->dealer, frames, a.request == POSITION_ASK_HELLO ? 3 : 4))
-        return; /* no peer now: the machine asks again */
+    if (bus_send(f->dealer, frames, a.request == POSITION_ASK_HELLO ? 3 : 4)) /* no peer now */
+        position_unsent(&f->position, a.request, clock_monotonic_us());
 }
 
 static int loop(struct follower *f)
