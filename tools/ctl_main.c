@@ -29,6 +29,8 @@ static const struct {
     {"verify", ctl_verify,
      "verify                               recompute everything from the logs and compare; exit 65 on "
      "differences"},
+    {"what-if", ctl_what_if,
+     "what-if --rules FILE [--year YEAR] [--school ID]   what other rules would change; changes nothing"},
     {"migrate", ctl_migrate,
      "migrate [--database CONNINFO]        bring the database's schema to this version"},
     {"dead-letter", ctl_dead_letter,

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "workers/allocation.h"
 
@@ -701,6 +702,36 @@ struct rules_set *rules_load(const char *directory, struct rules_near near, char
     free(names);
     if (count > 0 && rc == 0)
         set = build_set(&list, near, &f);
+    free_rows(list.rows, list.count);
+    return set;
+}
+
+struct rules_set *rules_load_variant(const struct rules_set *base, const char *path, int year, char *error,
+                                     size_t error_len)
+{
+    struct failure f = {error, error_len};
+    struct row_list list = {0};
+    struct rules_set *set = NULL;
+    struct stat file;
+    const char *slash = strrchr(path, '/');
+    if (stat(path, &file) == 0 && S_ISDIR(file.st_mode))
+        return rules_load(path, base->near, error, error_len);
+    if (year == 0)
+        year = year_of_file(slash ? slash + 1 : path);
+    if (!year_is_known(year)) {
+        fail(&f, "%s: name it after its school year of use, such as 2026-2027.conf, or say which year", path);
+        return NULL;
+    }
+    for (size_t i = 0; i < rules_count(base); i++) {
+        const struct parameter *p = &base->rows[i];
+        if (p->year != year && append_row(&list, p->year, p->name, p->value, p->source, p->verified) != 0) {
+            fail(&f, "out of memory");
+            goto out;
+        }
+    }
+    if (read_file(path, year, &list, &f) == 0)
+        set = build_set(&list, base->near, &f);
+out:
     free_rows(list.rows, list.count);
     return set;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Rules sets: the parameters of the law, a file per school year of USE (conf/rules/2024-2025.conf), each
- * with value, source and verified (regulation.md). rules_load() is the only function that reads files;
+ * with value, source and verified (regulation.md). rules_load*() are the only functions that read files;
  * everything else is pure. A set also carries the near settings, and has a hash that names it. */
 #pragma once
 
@@ -66,6 +66,10 @@ struct rules_set *rules_load(const char *directory, struct rules_near near, char
 /* From stored rows (what rules_parameter() listed), as teldagctl and a restart without files do. */
 struct rules_set *rules_from_parameters(const struct parameter *rows, size_t count, struct rules_near near,
                                         char *error, size_t error_len);
+/* Another set: base with the file of one school year of use replaced, or added, by that of path; a folder replaces all.
+ * year 0: the file's name says it (2026-2027.conf). near stays base's. */
+struct rules_set *rules_load_variant(const struct rules_set *base, const char *path, int year, char *error,
+                                     size_t error_len);
 void rules_free(struct rules_set **set);
 
 /* The parameters of one school year of use: of its own file, else the nearest earlier file, else the first.
