@@ -29,6 +29,7 @@
 #define CONNECTIONS_MAX   16
 #define REQUEST_BYTES_MAX 65536
 #define IDLE_S            10
+#define SHORT_OF_MS       100
 #define OVERFLOW_UID      65534 /* what a user of another namespace looks like */
 
 struct connection {
@@ -199,11 +200,12 @@ static struct connection *free_connection(struct control *control)
     return found;
 }
 
-static void accept_connection(struct control *control)
+/* false: no descriptor or memory is left; who asks waits in the backlog. */
+static bool accept_connection(struct control *control)
 {
     int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0)
-        return;
+        return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
     /* A peer that says nothing, or does not read its answer, gives its place back. */
     struct timeval idle = {.tv_sec = IDLE_S};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &idle, sizeof idle);
@@ -217,30 +219,35 @@ static void accept_connection(struct control *control)
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->peer, &size) == 0 &&
             pthread_create(&c->thread, NULL, serve_connection, c) == 0) {
             c->used = true;
-            return;
+            return true;
         }
     }
     static const char refusal[] = "{\"error\":\"too many connections; try again\",\"code\":69}\n";
     (void)!send_all(fd, refusal, sizeof refusal - 1);
     close(fd);
+    return true;
 }
 
 static void *serve(void *argument)
 {
     struct control *control = argument;
-    struct pollfd items[2] = {{.fd = control->listener, .events = POLLIN},
-                              {.fd = control->wake, .events = POLLIN}};
+    struct pollfd items[2] = {{.fd = control->wake, .events = POLLIN},
+                              {.fd = control->listener, .events = POLLIN}};
+    bool short_of = false;
     for (;;) {
-        /* The time-out only gives descriptors of ended connections back. */
-        int n = poll(items, 2, 5000);
+        /* The time-out only gives descriptors of ended connections back. Short of them, the listener is left
+         * alone for a while: it would be readable all the time. */
+        int n = poll(items, short_of ? 1 : 2, short_of ? SHORT_OF_MS : 5000);
         if (n < 0 && errno != EINTR)
             log_error("control: poll: %s", strerror(errno));
-        if (n > 0 && items[1].revents)
-            return NULL;
         if (n > 0 && items[0].revents)
-            accept_connection(control);
-        else
+            return NULL;
+        if (!short_of && n > 0 && items[1].revents) {
+            short_of = !accept_connection(control);
+        } else {
+            short_of = false;
             (void)free_connection(control);
+        }
     }
 }
 

@@ -61,6 +61,11 @@ static int run(struct service *service, struct notify *notify)
                                 : "NOTIFY_SOCKET is not a socket that can be written to");
         return EX_OSERR;
     }
+    char error[256];
+    if (!process_has_descriptors(service_descriptors(service), error, sizeof error)) {
+        log_error("%s", error);
+        return EX_OSERR;
+    }
     if (service->key)
         process_forbid_dumps();
     int code = lifecycle_start(steps, STEPS, service);

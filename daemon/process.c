@@ -35,6 +35,19 @@ void process_prepare(void)
     }
 }
 
+bool process_has_descriptors(unsigned wanted, char *error, size_t error_len)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted)
+        return true;
+    snprintf(error, error_len,
+             "at most %llu descriptors may be open, and %u are needed: raise LimitNOFILE= of the unit, or "
+             "ulimit -n of the shell that starts it",
+             (unsigned long long)files.rlim_cur, wanted);
+    return false;
+}
+
 void process_forbid_dumps(void)
 {
     prctl(PR_SET_DUMPABLE, 0);

@@ -25,6 +25,7 @@
 #include "daemon/bus.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/process.h"
 #include "daemon/wire.h"
 #include "tools/feed_append.h"
 #include "tools/feed_journal.h"
@@ -41,6 +42,7 @@
 #define REQUESTS_PER_TURN 8
 #define PUBLISH_QUEUE     128  /* messages held for a slow subscriber; what does not fit it fetches */
 #define ANSWER_QUEUE      64   /* one whole answer fits */
+#define DESCRIPTORS       64   /* twenty of its own, and some subscribers */
 #define RECEIVE_BYTES     1024 /* the largest thing a peer has to say to us */
 
 struct server {
@@ -478,6 +480,10 @@ static int run_server(struct server *s, const struct feed_options *options, cons
 {
     char error[1024];
     int exit_code;
+    if (!process_has_descriptors(DESCRIPTORS, error, sizeof error)) {
+        log_error("%s", error);
+        return EX_UNAVAILABLE;
+    }
     s->journal = journal_open(options->journal, options->stream, true, 0, error, sizeof error, &exit_code);
     if (!s->journal) {
         log_error("%s", error);

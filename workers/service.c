@@ -15,6 +15,15 @@
 
 #define INBOX_EVENTS 65536
 
+/* A stream's two watched sockets take nine; all else together some twenty, subscribers and callers come on top. */
+#define STREAM_DESCRIPTORS 10
+#define OTHER_DESCRIPTORS  128
+
+unsigned service_descriptors(const struct service *s)
+{
+    return OTHER_DESCRIPTORS + STREAM_DESCRIPTORS * (unsigned)s->config->stream_count;
+}
+
 int service_load_files(const struct config *config, struct rules_set **rules, struct pseudonym_key **key,
                        char *error, size_t error_len)
 {

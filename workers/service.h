@@ -65,6 +65,9 @@ int service_start_receivers(void *context);
 void service_stop_receivers(void *context);
 
 /* What the main loop asks. */
+/* What the parts together may need at most, with room for subscribers. */
+unsigned service_descriptors(const struct service *s);
+
 uint64_t service_progress(void *context);
 void service_status_line(void *context, char *out, size_t len);
 int service_failed(void *context); /* 0, or the exit code when the writer has ended for good */
