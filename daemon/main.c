@@ -28,7 +28,7 @@ static const struct lifecycle_step steps[] = {
 };
 #define STEPS (sizeof steps / sizeof *steps)
 
-/* Configuration, rules and key. -1: go on; otherwise the exit code. */
+/* Configuration, rules and keys. -1: go on; otherwise the exit code. */
 static int load(const struct options *options, struct service *service)
 {
     char error[1024];
@@ -41,7 +41,7 @@ static int load(const struct options *options, struct service *service)
         config_print(service->config, stdout);
     if (options->print_config && !options->check_config)
         return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
-    int code = service_load_files(service->config, &service->rules, &service->key, error, sizeof error);
+    int code = service_load_files(service->config, &service->rules, &service->keys, error, sizeof error);
     if (code) {
         fprintf(stderr, "teldagd: %s\n", error);
         return code;
@@ -66,8 +66,6 @@ static int run(struct service *service, struct notify *notify)
         log_error("%s", error);
         return EX_OSERR;
     }
-    if (service->key)
-        process_forbid_dumps();
     int code = lifecycle_start(steps, STEPS, service);
     if (code == 0) {
         log_notice("teldagd %s is ready; control socket %s", TELDAGD_VERSION, service->config->control);
@@ -92,6 +90,7 @@ int main(int argc, char **argv)
     struct notify notify = {.fd = -1};
     struct service service = {.notify = &notify, .reload_mutex = PTHREAD_MUTEX_INITIALIZER};
 
+    process_forbid_dumps();
     process_prepare();
     int code = options_parse(&options, argc, argv);
     if (code < 0) {
@@ -104,7 +103,7 @@ int main(int argc, char **argv)
     if (code < 0)
         code = run(&service, &notify);
     rules_free(&service.rules);
-    pseudonym_key_free(&service.key);
+    pseudonym_keys_free(&service.keys);
     config_free(&service.config);
     return code;
 }

@@ -50,7 +50,11 @@ bool process_has_descriptors(unsigned wanted, char *error, size_t error_len)
 
 void process_forbid_dumps(void)
 {
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__ /* its leak check must be able to look at us */
     prctl(PR_SET_DUMPABLE, 0);
+#endif
 }
 
 /* libpq refuses a password file that a group may read, which is how systemd shows a credential where the rights

@@ -56,7 +56,7 @@ static const struct section school_sections[] = {
 /* What did not count, or counts without allocating, and why. */
 static const struct section registration_section = {
     "registrations", "\nRegistrations that did not count, or count without allocating",
-    "SELECT x.school_year, x.pupil, x.\"group\", x.seq, x.why FROM ("
+    "SELECT x.school_year, x.pupil, x.\"group\", x.seq, x.why, k.pupil_key FROM ("
     " SELECT teldag_data.year_name(r.school_year) AS school_year, replace(r.pupil::text, '-', '') AS pupil, "
     "r.grp AS \"group\", r.seq,"
     "  concat_ws('; ',"
@@ -72,7 +72,11 @@ static const struct section registration_section = {
     " FROM teldag_check.registration r"
     " LEFT JOIN teldag_check.rules u ON u.school_year = r.school_year + 1"
     " LEFT JOIN teldag.school s ON s.school_id = r.school_id::text"
-    " WHERE r.school_id = $1::int) x WHERE x.why <> '' ORDER BY x.school_year, x.why, x.seq"};
+    " WHERE r.school_id = $1::int) x"
+    " LEFT JOIN (SELECT school_year, pupil, pupil_key FROM teldag.registration WHERE school_id = "
+    "$1::int::text) k"
+    " USING (school_year, pupil)"
+    " WHERE x.why <> '' ORDER BY x.school_year, x.why, x.seq"};
 
 /* A member of the object that --json prints; nothing at all when the first question already fails. */
 static int print_section(struct ctl *ctl, struct db *db, const struct section *s, const char *const *values)

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,12 +56,44 @@ static bool try_ack(struct pump_state *s, int timeout_ms)
     return false;
 }
 
+/* Once a reason and school year: who feeds us must hear it, and a flood of lines would tell no more. */
+static void report_refused(const struct pump_state *s)
+{
+    enum pupil_fault fault;
+    int year;
+    while (feed_lines_take_fault(s->lines, &fault, &year))
+        switch (fault) {
+        case PUPIL_NO_KEY:
+            log_warning(
+                "a national register number, and no key: such pupils are journalled as rrn:# and the daemon "
+                "refuses them; give --pseudonym-key FILE and send them again");
+            break;
+        case PUPIL_NO_YEAR:
+            log_warning(
+                "a national register number in an event without school year: no key can be chosen, so it is "
+                "journalled as rrn:# and the daemon refuses it; send it again with data.school_year");
+            break;
+        case PUPIL_NO_YEAR_KEY:
+            log_warning(
+                "no key of school year %d-%d: its pupils are journalled as rrn:# and the daemon refuses "
+                "them; "
+                "run: teldag-feed pseudonym-key --year %d-%d --out FILE, start again and send them again",
+                year, year + 1, year, year + 1);
+            break;
+        default:
+            log_warning(
+                "a national register number with a wrong check number: it is journalled as rrn:# and the "
+                "daemon refuses it (said once)");
+        }
+}
+
 static int commit(struct pump_state *s)
 {
     size_t count;
     const struct journal_line *batch = feed_lines_batch(s->lines, &count);
     if (count == 0)
         return 0;
+    report_refused(s);
     if (journal_append(s->pump->journal, batch, count, &s->last) != 0) {
         log_error("%s", journal_error());
         return journal_error_exit();
@@ -115,6 +148,8 @@ static bool pump_batch(struct pump_state *s)
     int ready = 1;
     for (;;) {
         s->at += feed_lines_add(s->lines, s->buffer + s->at, s->len - s->at);
+        if (s->at == s->len) /* taken, and it may name pupils */
+            sodium_memzero(s->buffer, s->len);
         if (feed_lines_full(s->lines) || s->ended)
             break;
         size_t count;
@@ -152,7 +187,7 @@ int feed_pump_run(struct feed_pump *pump)
         return journal_error_exit();
     }
     s.last = state.next - 1;
-    s.lines = feed_lines_new(pump->key);
+    s.lines = feed_lines_new(pump->keys);
     s.buffer = malloc(READ_BYTES);
     if (!s.lines || !s.buffer) {
         log_error("out of memory");
@@ -172,6 +207,8 @@ int feed_pump_run(struct feed_pump *pump)
     }
 out:
     feed_lines_free(&s.lines);
+    if (s.buffer)
+        sodium_memzero(s.buffer, READ_BYTES);
     free(s.buffer);
     return s.exit_code;
 }
@@ -179,20 +216,20 @@ out:
 int feed_append_main(int argc, char **argv)
 {
     struct feed_options options;
-    struct pseudonym_key *key = NULL;
+    struct pseudonym_keys *keys = NULL;
     struct journal *journal = NULL;
     char error[1024];
     int exit_code = feed_options_parse(argc, argv, "sjk", &options);
     if (exit_code)
         return exit_code < 0 ? 0 : exit_code;
     signal(SIGPIPE, SIG_IGN);
-    exit_code = feed_options_load_key(&options, &key);
+    exit_code = feed_options_load_keys(&options, &keys);
     if (exit_code)
         return exit_code;
     journal = journal_open(options.journal, options.stream, true, 0, error, sizeof error, &exit_code);
     if (journal) {
         struct feed_pump pump = {
-            .journal = journal, .key = key, .in = STDIN_FILENO, .out = STDOUT_FILENO, .stop = -1};
+            .journal = journal, .keys = keys, .in = STDIN_FILENO, .out = STDOUT_FILENO, .stop = -1};
         exit_code = feed_pump_run(&pump);
         if (exit_code == 0 && pump.torn)
             exit_code = EX_DATAERR;
@@ -200,6 +237,6 @@ int feed_append_main(int argc, char **argv)
         log_error("%s", error);
     }
     journal_close(&journal);
-    pseudonym_key_free(&key);
+    pseudonym_keys_free(&keys);
     return exit_code;
 }

@@ -6,14 +6,14 @@
 #pragma once
 
 #include "tools/feed_journal.h"
-#include "workers/pseudonym.h"
+#include "workers/pseudonym_keys.h"
 
 struct feed_pump {
     struct journal *journal;
-    const struct pseudonym_key *key;  /* may be NULL */
-    int in, out;                      /* NDJSON; acks */
-    int stop;                         /* readable: end in order. -1: none */
-    void (*committed)(void *context); /* after each durable commit; may be NULL */
+    const struct pseudonym_keys *keys; /* may be NULL */
+    int in, out;                       /* NDJSON; acks */
+    int stop;                          /* readable: end in order. -1: none */
+    void (*committed)(void *context);  /* after each durable commit; may be NULL */
     void *context;
     bool torn; /* out: the input ended in the middle of a line, which was not journalled */
 };

@@ -15,10 +15,14 @@
 #define LINE_BYTES  (WIRE_EVENT_MAX + 1) /* with the CR that may end it */
 #define HEAD_BYTES  1024                 /* of an oversize line, in the notice */
 #define HEAD_LOOKED 1536 /* scrubbed before the cut, so that a number across it is seen whole */
-#define ARENA_BYTES (FEED_BATCH_BYTES + 3 * (size_t)LINE_BYTES + 64)
+#define ARENA_BYTES (FEED_BATCH_BYTES + PSEUDONYM_LINE_ROOM((size_t)LINE_BYTES))
+
+#define YEAR_FIRST 1990
+#define YEAR_COUNT 110
+enum { FAULT_NEW = 1, FAULT_TOLD };
 
 struct feed_lines {
-    const struct pseudonym_key *key;
+    struct pseudonym_line *pupils;
     struct journal_line batch[FEED_BATCH_LINES];
     size_t count;
     char *arena; /* the lines of the batch */
@@ -28,19 +32,21 @@ struct feed_lines {
     bool oversize; /* line holds its beginning; digest and length go on */
     uint64_t length;
     crypto_hash_sha256_state digest;
+    uint8_t faults[PUPIL_FAULT_COUNT],
+        year_faults[YEAR_COUNT]; /* 0 never seen, else FAULT_NEW or FAULT_TOLD */
 };
 
-struct feed_lines *feed_lines_new(const struct pseudonym_key *key)
+struct feed_lines *feed_lines_new(const struct pseudonym_keys *keys)
 {
     struct feed_lines *l = calloc(1, sizeof *l);
     if (!l || sodium_init() < 0) {
         free(l);
         return NULL;
     }
-    l->key = key;
+    l->pupils = pseudonym_line_new(keys);
     l->arena = malloc(ARENA_BYTES);
     l->line = malloc(LINE_BYTES);
-    if (!l->arena || !l->line)
+    if (!l->arena || !l->line || !l->pupils)
         feed_lines_free(&l);
     return l;
 }
@@ -49,6 +55,9 @@ void feed_lines_free(struct feed_lines **lines)
 {
     if (!*lines)
         return;
+    if ((*lines)->line)
+        sodium_memzero((*lines)->line, LINE_BYTES);
+    pseudonym_line_free(&(*lines)->pupils);
     free((*lines)->arena);
     free((*lines)->line);
     free(*lines);
@@ -140,6 +149,40 @@ static void push_notice(struct feed_lines *l, uint64_t length, const uint8_t sha
     push_line(l, used + 3);
 }
 
+static void note_fault(struct feed_lines *l, enum pupil_fault fault, int year)
+{
+    uint8_t *known = fault == PUPIL_NO_YEAR_KEY && year >= YEAR_FIRST && year < YEAR_FIRST + YEAR_COUNT
+                         ? l->year_faults + (year - YEAR_FIRST)
+                         : l->faults + fault;
+    if (fault && !*known)
+        *known = FAULT_NEW;
+}
+
+static bool take_new(uint8_t *known)
+{
+    bool is_new = *known == FAULT_NEW;
+    if (is_new)
+        *known = FAULT_TOLD;
+    return is_new;
+}
+
+bool feed_lines_take_fault(struct feed_lines *l, enum pupil_fault *fault, int *year)
+{
+    for (int i = 1; i < PUPIL_FAULT_COUNT; i++)
+        if (take_new(l->faults + i)) {
+            *fault = (enum pupil_fault)i;
+            *year = 0;
+            return true;
+        }
+    for (int i = 0; i < YEAR_COUNT; i++)
+        if (take_new(l->year_faults + i)) {
+            *fault = PUPIL_NO_YEAR_KEY;
+            *year = YEAR_FIRST + i;
+            return true;
+        }
+    return false;
+}
+
 /* A whole line of at most 1 MiB (CR dropped). Pseudonyms may make it longer than that. */
 static void push_whole(struct feed_lines *l, const char *line, size_t len)
 {
@@ -148,7 +191,10 @@ static void push_whole(struct feed_lines *l, const char *line, size_t len)
     if (len == 0)
         return;
     if (len <= WIRE_EVENT_MAX) {
-        size_t safe = pseudonym_line(l->key, line, len, l->arena + l->used);
+        enum pupil_fault fault;
+        int year = 0;
+        size_t safe = pseudonym_line(l->pupils, line, len, l->arena + l->used, &fault, &year);
+        note_fault(l, fault, year);
         if (safe <= WIRE_EVENT_MAX) {
             push_line(l, safe);
             return;
@@ -159,6 +205,7 @@ static void push_whole(struct feed_lines *l, const char *line, size_t len)
     crypto_hash_sha256(sha256, (const unsigned char *)line, len);
     memcpy(head, line, sizeof head);
     push_notice(l, len, sha256, head, sizeof head);
+    sodium_memzero(head, sizeof head);
 }
 
 /* Adds to the line begun; past its room only length and digest grow. */
@@ -185,6 +232,13 @@ static void extend_line(struct feed_lines *l, const char *bytes, size_t len)
     l->length += len;
 }
 
+static void forget_line(struct feed_lines *l)
+{
+    sodium_memzero(l->line, l->oversize ? LINE_BYTES : l->len);
+    l->oversize = false;
+    l->len = 0;
+}
+
 static void end_line(struct feed_lines *l)
 {
     if (l->oversize) {
@@ -194,8 +248,7 @@ static void end_line(struct feed_lines *l)
     } else {
         push_whole(l, l->line, l->len);
     }
-    l->oversize = false;
-    l->len = 0;
+    forget_line(l);
 }
 
 size_t feed_lines_add(struct feed_lines *l, const char *bytes, size_t len)
@@ -247,7 +300,6 @@ uint64_t feed_lines_end(struct feed_lines *l)
         end_line(l);
         return 0;
     }
-    l->oversize = false;
-    l->len = 0;
+    forget_line(l);
     return left;
 }

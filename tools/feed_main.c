@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
+#include "daemon/process.h"
 #include "tools/feed_append.h"
 #include "tools/feed_generate.h"
+#include "tools/feed_key.h"
 #include "tools/feed_options.h"
 #include "tools/feed_serve.h"
 #include "tools/feed_trim.h"
@@ -19,7 +21,7 @@ static const struct command {
     int (*main)(int argc, char **argv); /* argv[0] = the command's name */
 } commands[] = {
     {"serve", feed_serve_main}, {"append", feed_append_main},     {"trim", feed_trim_main},
-    {"dump", feed_dump_main},   {"generate", feed_generate_main},
+    {"dump", feed_dump_main},   {"generate", feed_generate_main}, {"pseudonym-key", feed_key_main},
 };
 
 /* A closed descriptor 0-2 would be given to the journal or a socket, and written to as if it were standard
@@ -36,6 +38,7 @@ static void hold_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
+    process_forbid_dumps(); /* national numbers pass through our memory */
     hold_standard_descriptors();
     log_init("teldag-feed", LOG_LEVEL_INFO);
     if (argc < 2) {

@@ -38,6 +38,7 @@ void feed_usage(bool error)
           "       teldag-feed trim --journal DIR [--stream NAME] --keep-from SEQ\n"
           "       teldag-feed dump --journal DIR [--stream NAME] [--from SEQ] [--count N]\n"
           "       teldag-feed generate --pupils N --schools N --seed S [--counts CSV] ...\n"
+          "       teldag-feed pseudonym-key --year YEAR --out FILE\n"
           "       teldag-feed --version | --help\n",
           error ? stderr : stdout);
 }
@@ -184,13 +185,13 @@ int feed_options_parse(int argc, char **argv, const char *letters, struct feed_o
     return err;
 }
 
-int feed_options_load_key(const struct feed_options *options, struct pseudonym_key **out)
+int feed_options_load_keys(const struct feed_options *options, struct pseudonym_keys **out)
 {
     char error[512];
     *out = NULL;
     if (!options->pseudonym_key)
         return 0;
-    *out = pseudonym_key_load(options->pseudonym_key, error, sizeof error);
+    *out = pseudonym_keys_load(options->pseudonym_key, error, sizeof error);
     if (*out)
         return 0;
     log_error("--pseudonym-key %s", error);

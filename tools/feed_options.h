@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "daemon/err.h"
-#include "workers/pseudonym.h"
+#include "workers/pseudonym_keys.h"
 
 struct feed_options {
     const char *stream, *journal, *publish, *fetch, *pseudonym_key; /* NULL when not given */
@@ -24,6 +24,6 @@ int feed_options_parse(int argc, char **argv, const char *letters, struct feed_o
 /* Without keys and an allow-list nothing may be reached from beyond this machine (P7): tcp on 127.0.0.0/8,
  * ::1 or localhost, ipc and inproc. */
 bool feed_endpoint_is_local(const char *endpoint);
-/* The key, or NULL when none is asked for. 0 or an exit code with the reason logged. */
-int feed_options_load_key(const struct feed_options *options, struct pseudonym_key **out) MUST_CHECK;
+/* The keys, or NULL when none are asked for. 0 or an exit code with the reason logged. */
+int feed_options_load_keys(const struct feed_options *options, struct pseudonym_keys **out) MUST_CHECK;
 void feed_usage(bool error);

@@ -442,10 +442,10 @@ static int open_sockets(struct server *s, const struct feed_options *options)
     return exit_code;
 }
 
-static int start_pump(struct server *s, const struct pseudonym_key *key)
+static int start_pump(struct server *s, const struct pseudonym_keys *keys)
 {
     s->pump = (struct feed_pump){.journal = s->journal,
-                                 .key = key,
+                                 .keys = keys,
                                  .in = STDIN_FILENO,
                                  .out = STDOUT_FILENO,
                                  .stop = s->stop,
@@ -476,7 +476,7 @@ static void stop_server(struct server *s)
     journal_close(&s->journal);
 }
 
-static int run_server(struct server *s, const struct feed_options *options, const struct pseudonym_key *key)
+static int run_server(struct server *s, const struct feed_options *options, const struct pseudonym_keys *keys)
 {
     char error[1024];
     int exit_code;
@@ -500,7 +500,7 @@ static int run_server(struct server *s, const struct feed_options *options, cons
     if (exit_code == 0)
         exit_code = open_sockets(s, options);
     if (exit_code == 0)
-        exit_code = start_pump(s, key);
+        exit_code = start_pump(s, keys);
     if (exit_code == 0)
         exit_code = serve_until_stopped(s);
     return exit_code;
@@ -510,14 +510,14 @@ int feed_serve_main(int argc, char **argv)
 {
     struct server server = {.signals = -1, .wake = -1, .stop = -1, .watch = -1, .pump_exit = -1};
     struct feed_options options;
-    struct pseudonym_key *key = NULL;
+    struct pseudonym_keys *keys = NULL;
     int exit_code = feed_options_parse(argc, argv, "sjkpf", &options);
     if (exit_code)
         return exit_code < 0 ? 0 : exit_code;
-    exit_code = feed_options_load_key(&options, &key);
+    exit_code = feed_options_load_keys(&options, &keys);
     if (exit_code == 0)
-        exit_code = run_server(&server, &options, key);
+        exit_code = run_server(&server, &options, keys);
     stop_server(&server);
-    pseudonym_key_free(&key);
+    pseudonym_keys_free(&keys);
     return exit_code;
 }

@@ -20,10 +20,12 @@ enum column_kind {
     COLUMN_SCHOOL_ID, /* num; int4; JSON: decimal string, 1-9 digits, no leading zero */
     COLUMN_YEAR,      /* num = start year (2024 for "2024-2025"), 1990..2099; int2 */
     COLUMN_PUPIL,     /* pupil[16]; uuid */
-    COLUMN_WORD,      /* num = index in words; text (the word) */
-    COLUMN_BOOL,      /* num 0/1; bool */
-    COLUMN_DATE,      /* num = days since 1970-01-01; date. 1900-01-01..2099-12-31 */
-    COLUMN_TEXT,      /* text; text, at most 512 bytes of UTF-8, no NUL */
+    COLUMN_PUPIL_KEY, /* num = 32-bit id of the key behind the pupil in the column before it; int4. Not a field: it comes
+                         from the event's attribute, or from our own key */
+    COLUMN_WORD,   /* num = index in words; text (the word) */
+    COLUMN_BOOL,   /* num 0/1; bool */
+    COLUMN_DATE,   /* num = days since 1970-01-01; date. 1900-01-01..2099-12-31 */
+    COLUMN_TEXT,   /* text; text, at most 512 bytes of UTF-8, no NUL */
     COLUMN_KEY,    /* text; text, 1..64 bytes of UTF-8; the key of an entity, so never scrubbed but refused */
     COLUMN_INT,    /* num within min..max; int4 */
     COLUMN_HALVES, /* num 1 or 2 (JSON 0.5 or 1); int2 */
@@ -93,6 +95,7 @@ struct column {
     int64_t min, max;        /* COLUMN_INT */
     const char *const *keys; /* COLUMN_JSON: its members, NULL = any */
     bool null_members;       /* COLUMN_JSON: a member may be null */
+    bool old;                /* COLUMN_PUPIL_KEY: of data.old, not of data.pupil or data.new */
 };
 
 #define EVENT_COLUMNS_MAX 24
@@ -153,6 +156,7 @@ enum registration_column {
     REG_SCHOOL_ID,
     REG_YEAR,
     REG_PUPIL,
+    REG_PUPIL_KEY,
     REG_GROUP,
     REG_REGULAR,
     REG_WEIGHT,
@@ -164,6 +168,7 @@ enum registration_column {
     REG_COLUMNS
 };
 /* SQL names: school_id school_year pupil grp regular half_weight valid_from valid_until indicators home_language pupils
+ * pupil_key (of every log with a pupil) is the id of the key behind the pseudonym.
  * REG_INDICATORS holds the bits as declared in the list (null when there is no list);
  * registration_indicators() adds what follows from them. */
 
@@ -185,6 +190,7 @@ enum opschorting_column { OPS_REPORT_ID, OPS_SCHOOL_ID, OPS_ASKED_ON, OPS_COLUMN
 enum verklaring_column {
     VER_ID,
     VER_PUPIL,
+    VER_PUPIL_KEY,
     VER_YEAR,
     VER_KIND,
     VER_LEVEL,
@@ -196,6 +202,7 @@ enum verklaring_column {
 enum controle_column {
     CON_ID,
     CON_PUPIL,
+    CON_PUPIL_KEY,
     CON_YEAR,
     CON_LEVEL,
     CON_PROVINCE,
@@ -208,6 +215,7 @@ enum controle_column {
 enum poah_column {
     POAH_REQUEST_ID,
     POAH_PUPIL,
+    POAH_PUPIL_KEY,
     POAH_YEAR,
     POAH_KIND,
     POAH_RECEIVED_ON,
@@ -236,6 +244,7 @@ enum beslissing_column {
 enum vlp_column {
     VLP_REQUEST_ID,
     VLP_PUPIL,
+    VLP_PUPIL_KEY,
     VLP_YEAR,
     VLP_KIND,
     VLP_DECISION,
@@ -246,6 +255,7 @@ enum vlp_column {
 enum toah_column {
     TOAH_REQUEST_ID,
     TOAH_PUPIL,
+    TOAH_PUPIL_KEY,
     TOAH_SCHOOL_ID,
     TOAH_YEAR,
     TOAH_REASON,
@@ -413,14 +423,16 @@ static inline void event_set_text(struct event_batch *b, struct event *e, int co
     e->nulls &= ~(1u << column);
 }
 
-/* How pupil "rrn:<11 digits>" becomes 16 bytes (pseudonym.h); NULL = no key: such an event is dead-lettered. */
-typedef int (*pupil_pseudonym_fn)(void *context, const char digits[11], uint8_t out[16]);
+/* How pupil "rrn:<11 digits>" of a school year becomes 16 bytes under a key with that id (pseudonym_keys.h); NULL = no
+ * key: such an event is dead-lettered. ERR_INVALID: wrong check number; ERR_MISSING: no key of that school year. */
+typedef int (*pupil_pseudonym_fn)(const void *context, int year, const char digits[11], uint8_t out[16],
+                                  uint32_t *key_id);
 /* Scrubs national numbers out of bytes that are kept raw (pseudonym.h). Returns the new length (never longer than
  * 1.0x len because "rrn:#" is shorter than 11 digits). */
 typedef size_t (*scrub_fn)(char *bytes, size_t len);
 
 struct event_decoder; /* parser state, reused from line to line; one per thread */
-struct event_decoder *event_decoder_new(pupil_pseudonym_fn pseudonym, void *context, scrub_fn scrub);
+struct event_decoder *event_decoder_new(pupil_pseudonym_fn pseudonym, const void *context, scrub_fn scrub);
 void event_decoder_free(struct event_decoder **decoder);
 /* Decodes by other tables than event_kinds and log_tables (at most EVENT_TYPE_COUNT kinds): for tests of column kinds. */
 void event_decoder_use_tables(struct event_decoder *decoder, const struct event_kind *kinds, int kind_count,

@@ -64,9 +64,14 @@ static int grow_arena(struct event_batch *b, size_t more)
     size_t room = b->arena_capacity ? b->arena_capacity : ARENA_FIRST;
     while (room < wanted)
         room *= 2;
-    char *p = realloc(b->arena, room);
+    char *p = malloc(room); /* not realloc: a text that is not scrubbed yet must not stay behind */
     if (!p)
         return ERR_NOMEM;
+    if (b->arena_len)
+        memcpy(p, b->arena, b->arena_len);
+    if (b->arena)
+        explicit_bzero(b->arena, b->arena_len);
+    free(b->arena);
     b->arena = p;
     b->arena_capacity = room;
     return 0;
@@ -126,6 +131,7 @@ static int add_scrubbed(struct event_batch *batch, const char *bytes, size_t len
     assert(left <= len);
     if (left > WIRE_EVENT_MAX) /* only now: a cut through a number would hide it from the scrubbing */
         left = WIRE_EVENT_MAX;
+    explicit_bzero(batch->arena + out->offset + left, len - left);
     out->len = (uint32_t)left;
     batch->arena_len = out->offset + left;
     return 0;

@@ -23,20 +23,6 @@
 #define FOUND_MAX  40 /* bytes of what was found that a reason shows */
 #define JSON_MAX   65536
 
-struct event_decoder {
-    struct json_parser *parser;
-    pupil_pseudonym_fn pseudonym;
-    void *context;
-    scrub_fn scrub;
-    const struct event_kind *kinds;
-    int kind_count;
-    const struct log_table *tables;
-    struct json_span types[EVENT_TYPE_COUNT];                    /* names of kinds */
-    struct json_span also[EVENT_TYPE_COUNT];                     /* their second names */
-    struct json_span names[EVENT_TYPE_COUNT][EVENT_COLUMNS_MAX]; /* names of their fields */
-    char reason[REASON_MAX];
-};
-
 enum {
     ATTR_SPECVERSION,
     ATTR_ID,
@@ -46,15 +32,44 @@ enum {
     ATTR_SUBJECT,
     ATTR_DATA,
     ATTR_OVERSIZE,
+    ATTR_PUPIL_KEY, /* these three: written by teldag-feed, see pseudonym_line.h */
+    ATTR_OLD_PUPIL_KEY,
+    ATTR_PUPIL_FAULT,
     ATTR_COUNT
 };
+
+struct event_decoder {
+    struct json_parser *parser;
+    pupil_pseudonym_fn pseudonym;
+    const void *context;
+    scrub_fn scrub;
+    const struct event_kind *kinds;
+    int kind_count;
+    const struct log_table *tables;
+    struct json_span types[EVENT_TYPE_COUNT];                    /* names of kinds */
+    struct json_span also[EVENT_TYPE_COUNT];                     /* their second names */
+    struct json_span names[EVENT_TYPE_COUNT][EVENT_COLUMNS_MAX]; /* names of their fields */
+    const struct json_token *attributes[ATTR_COUNT];             /* of the line at hand */
+    int year; /* its data.school_year; 0: none that can be read */
+    char reason[REASON_MAX];
+};
+
 #define ATTR(s)                                                                                              \
     {                                                                                                        \
         s, sizeof(s) - 1                                                                                     \
     }
 static const struct json_span attribute_names[ATTR_COUNT] = {
-    ATTR("specversion"), ATTR("id"),      ATTR("source"), ATTR("type"),
-    ATTR("time"),        ATTR("subject"), ATTR("data"),   ATTR("teldagd_oversize"),
+    ATTR("specversion"),
+    ATTR("id"),
+    ATTR("source"),
+    ATTR("type"),
+    ATTR("time"),
+    ATTR("subject"),
+    ATTR("data"),
+    ATTR("teldagd_oversize"),
+    ATTR(ATTRIBUTE_PUPIL_KEY),
+    ATTR(ATTRIBUTE_OLD_PUPIL_KEY),
+    ATTR(ATTRIBUTE_PUPIL_FAULT),
 };
 
 static struct json_span span_of(const char *text)
@@ -67,7 +82,7 @@ static bool span_equal(struct json_span a, struct json_span b)
     return json_span_is(a, b.at, b.len);
 }
 
-struct event_decoder *event_decoder_new(pupil_pseudonym_fn pseudonym, void *context, scrub_fn scrub)
+struct event_decoder *event_decoder_new(pupil_pseudonym_fn pseudonym, const void *context, scrub_fn scrub)
 {
     struct event_decoder *d = calloc(1, sizeof *d);
     if (!d)
@@ -242,6 +257,7 @@ struct target {
     struct event *event;
     const struct column *column;
     int index;
+    const struct column *key; /* of a pupil: the column behind it that holds its key's id; else NULL */
 };
 
 static int word_index(const char *const *words, int count, const struct json_token *t)
@@ -361,32 +377,90 @@ static bool is_national_number(struct json_span s)
     return true;
 }
 
+/* Why teldag-feed left rrn:# in the place of a number. */
+static const char *feeder_fault(const struct json_token *t)
+{
+    static const char *const texts[PUPIL_FAULT_COUNT] = {
+        [PUPIL_NO_FAULT] = "no key, no school year, or wrong check number",
+        [PUPIL_NO_KEY] = "it has no pseudonym key",
+        [PUPIL_NO_YEAR] = "the event names no school year to choose the key by",
+        [PUPIL_NO_YEAR_KEY] = "it has no pseudonym key of that school year",
+        [PUPIL_CHECK_NUMBER] = "wrong check number",
+    };
+    for (int i = 1; t && t->type == JSON_STRING && i < PUPIL_FAULT_COUNT; i++)
+        if (span_equal(t->text, span_of(pupil_fault_words[i])))
+            return texts[i];
+    return texts[PUPIL_NO_FAULT];
+}
+
 /* A national register number becomes its pseudonym here, or the event dies; no reason shows what it was. */
+static int replace_national_number(struct event_decoder *d, const struct member *m, int year,
+                                   const char digits[11], uint8_t pupil[16], uint32_t *key_id)
+{
+    int err;
+    if (!d->pseudonym)
+        return refuse(d, "%s%.*s: national register number, and no pseudonym key is configured", m->prefix,
+                      (int)m->name.len, m->name.at);
+    if (!year)
+        return refuse(d,
+                      "%s%.*s: national register number, and no school year to choose the pseudonym key by",
+                      m->prefix, (int)m->name.len, m->name.at);
+    err = d->pseudonym(d->context, year, digits, pupil, key_id);
+    if (err == ERR_MISSING)
+        return refuse(
+            d, "%s%.*s: national register number, and no pseudonym key of school year %d-%d is configured",
+            m->prefix, (int)m->name.len, m->name.at, year, year + 1);
+    if (err && err != ERR_NOMEM)
+        return refuse(d, "%s%.*s: national register number with a wrong check number", m->prefix,
+                      (int)m->name.len, m->name.at);
+    return err;
+}
+
+/* The key id an event brings along for a pupil that is a pseudonym already; null: it says none. */
+static int read_key_id(struct event_decoder *d, const struct target *to)
+{
+    int attribute = to->key->old ? ATTR_OLD_PUPIL_KEY : ATTR_PUPIL_KEY;
+    const struct json_token *t = d->attributes[attribute];
+    uint32_t id = 0;
+    if (!t || t->type == JSON_NULL)
+        return 0;
+    bool good = t->type == JSON_STRING && t->text.len == 8;
+    for (uint32_t i = 0; good && i < 8; i++) {
+        int digit = value_hex_digit(t->text.at[i]);
+        good = digit >= 0;
+        id = id << 4 | (uint32_t)(digit & 15);
+    }
+    if (!good)
+        return refuse_member(d, &(struct member){"", attribute_names[attribute], t},
+                             "the id of a key, 8 hex digits");
+    event_set_num(to->batch, to->event, to->index + 1, id);
+    return 0;
+}
+
 static int read_pupil(struct event_decoder *d, const struct target *to, const struct member *m)
 {
     const struct json_token *t = m->token;
     uint8_t *pupil = to->batch->values[to->event->first_value + (uint32_t)to->index].pupil;
+    uint32_t key_id;
     int err = 0;
     if (t->type != JSON_STRING)
         return refuse_member(d, m, "32 hex digits, or rrn: and 11 digits");
     if (json_span_is(t->text, "rrn:#", 5))
-        return refuse(
-            d, "%s%.*s: national register number removed by the feeder (no key, or wrong check number)",
-            m->prefix, (int)m->name.len, m->name.at);
+        return refuse(d, "%s%.*s: national register number removed by the feeder (%s)", m->prefix,
+                      (int)m->name.len, m->name.at, feeder_fault(d->attributes[ATTR_PUPIL_FAULT]));
     if (is_national_number(t->text)) {
-        if (!d->pseudonym)
-            return refuse(d, "%s%.*s: national register number, and no pseudonym key is configured",
-                          m->prefix, (int)m->name.len, m->name.at);
-        err = d->pseudonym(d->context, t->text.at + 4, pupil);
-        if (err && err != ERR_NOMEM)
-            return refuse(d, "%s%.*s: national register number with a wrong check number", m->prefix,
-                          (int)m->name.len, m->name.at);
+        err = replace_national_number(d, m, d->year, t->text.at + 4, pupil, &key_id);
+        if (!err && to->key)
+            event_set_num(to->batch, to->event, to->index + 1, key_id);
     } else if (!value_parse_pupil(t->text.at, t->text.len, pupil)) {
         return refuse(
             d, "%s%.*s: must be 32 hex digits, or rrn: and 11 digits, is %" PRIu32 " bytes of other text",
             m->prefix, (int)m->name.len, m->name.at, t->text.len);
+    } else if (to->key) {
+        err = read_key_id(d, to);
     }
-    to->event->nulls &= ~(1u << to->index);
+    if (!err)
+        to->event->nulls &= ~(1u << to->index);
     return err;
 }
 
@@ -508,6 +582,8 @@ static int read_column(struct event_decoder *d, const struct target *to, const s
         return read_parsed(d, to, m, value_parse_date, "a date like \"2025-02-03\", 1900 to 2099");
     case COLUMN_PUPIL:
         return read_pupil(d, to, m);
+    case COLUMN_PUPIL_KEY:
+        break; /* never a field */
     case COLUMN_WORD:
         return read_word(d, to, m);
     case COLUMN_BOOL:
@@ -528,7 +604,7 @@ static int read_column(struct event_decoder *d, const struct target *to, const s
     case COLUMN_JSON:
         return read_json(d, to, m);
     }
-    abort(); /* a column kind without a reader is our own bug */
+    abort(); /* a field of a kind without a reader is our own bug */
 }
 
 /* Fields. */
@@ -565,6 +641,26 @@ static int read_field(struct event_decoder *d, const struct target *to, const st
     return 0;
 }
 
+static const struct column *key_column(const struct log_table *table, int column)
+{
+    const struct column *next = table->columns + column + 1;
+    return column + 1 < table->count && next->kind == COLUMN_PUPIL_KEY ? next : NULL;
+}
+
+/* The school year that chooses the key of the event's pupil, which may stand before it; 0: none. */
+static int find_year(const struct log_table *table, const struct event_kind *kind,
+                     const struct json_token **found)
+{
+    int64_t year;
+    for (int i = 0; i < kind->field_count; i++) {
+        const struct json_token *t = found[i];
+        if (table->columns[kind->fields[i].column].kind == COLUMN_YEAR && t && t->type == JSON_STRING &&
+            value_parse_year(t->text.at, t->text.len, &year))
+            return (int)year;
+    }
+    return 0;
+}
+
 static int read_data(struct event_decoder *d, struct event_batch *b, struct event *e,
                      const struct json_token *data)
 {
@@ -572,9 +668,10 @@ static int read_data(struct event_decoder *d, struct event_batch *b, struct even
     const struct log_table *table = d->tables + kind->table;
     const struct json_token *found[EVENT_COLUMNS_MAX];
     find_members(d, data, d->names[e->type], kind->field_count, found);
+    d->year = find_year(table, kind, found);
     for (int i = 0; i < kind->field_count; i++) {
         const struct field *f = kind->fields + i;
-        const struct target to = {b, e, table->columns + f->column, f->column};
+        const struct target to = {b, e, table->columns + f->column, f->column, key_column(table, f->column)};
         int err = read_field(d, &to, f, &(struct member){"data.", d->names[e->type][i], found[i]});
         if (err)
             return err;
@@ -711,7 +808,6 @@ static int decode_event(struct event_decoder *d, struct event_batch *b, const st
 static int decode_line(struct event_decoder *d, struct event_batch *b, const char *line, size_t len)
 {
     struct json_fault fault;
-    const struct json_token *attributes[ATTR_COUNT];
     if (len > WIRE_EVENT_MAX)
         return refuse(d, "too large: %zu bytes", len);
     int err = event_json_parse(d->parser, line, len, &fault);
@@ -722,14 +818,17 @@ static int decode_line(struct event_decoder *d, struct event_batch *b, const cha
     if (err)
         return err;
     uint32_t count;
-    find_members(d, event_json_tokens(d->parser, &count), attribute_names, ATTR_COUNT, attributes);
-    return decode_event(d, b, attributes);
+    find_members(d, event_json_tokens(d->parser, &count), attribute_names, ATTR_COUNT, d->attributes);
+    return decode_event(d, b, d->attributes);
 }
 
 int event_decode(struct event_decoder *decoder, struct event_batch *batch, const char *line, size_t len)
 {
     int err = decode_line(decoder, batch, line, len);
-    if (err != ERR_INVALID)
-        return err;
-    return event_append_dead(batch, decoder->reason, line, len, decoder->scrub);
+    if (err == ERR_INVALID) {
+        err = event_append_dead(batch, decoder->reason, line, len, decoder->scrub);
+        explicit_bzero(decoder->reason, sizeof decoder->reason); /* it may show what was found */
+    }
+    event_json_wipe(decoder->parser);
+    return err;
 }

@@ -37,6 +37,7 @@ struct json_parser {
     struct slot slots[SLOTS];
     struct buffer bump;    /* yajl's memory */
     struct buffer scratch; /* texts that had escapes */
+    bool failed;           /* the last line: yajl may hold a piece of it */
     yajl_alloc_funcs memory;
 };
 
@@ -109,6 +110,17 @@ void event_json_free(struct json_parser **parser)
     free((*parser)->scratch.at);
     free(*parser);
     *parser = NULL;
+}
+
+void event_json_wipe(struct json_parser *p)
+{
+    if (p->failed || p->scratch.used) { /* otherwise all texts are the line's own */
+        explicit_bzero(p->bump.at, p->bump.used);
+        explicit_bzero(p->scratch.at, p->scratch.used);
+    }
+    p->failed = false;
+    p->scratch.used = 0;
+    p->count = 0;
 }
 
 const struct json_token *event_json_tokens(const struct json_parser *parser, uint32_t *count)
@@ -370,7 +382,8 @@ static int run_yajl(struct json_parser *p, const char *line, size_t len, struct 
     if (status == yajl_status_error)
         describe_error(handle, len, fault);
     yajl_free(handle);
-    return status == yajl_status_ok ? 0 : ERR_INVALID;
+    p->failed = status != yajl_status_ok;
+    return p->failed ? ERR_INVALID : 0;
 }
 
 int event_json_parse(struct json_parser *p, const char *line, size_t len, struct json_fault *fault)

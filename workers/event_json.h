@@ -46,6 +46,9 @@ int event_json_parse(struct json_parser *parser, const char *line, size_t len,
                      struct json_fault *fault) MUST_CHECK;
 const struct json_token *event_json_tokens(const struct json_parser *parser, uint32_t *count);
 
+/* Forgets the texts of the last line that are kept here; its tokens are void. */
+void event_json_wipe(struct json_parser *parser);
+
 static inline bool json_span_is(struct json_span s, const char *word, size_t len)
 {
     return s.len == len && __builtin_memcmp(s.at, word, len) == 0;

@@ -10,6 +10,7 @@
 #include <yajl/yajl_gen.h>
 
 #include "workers/allocation.h"
+#include "workers/event_value.h"
 
 static void put_text(yajl_gen g, const char *text, size_t len)
 {
@@ -65,6 +66,10 @@ static void put_value(yajl_gen g, const struct event_batch *b, const struct colu
             n += snprintf(text + n, sizeof(text) - (size_t)n, "%02x", v->pupil[i]);
         put(g, text);
         break;
+    case COLUMN_PUPIL_KEY:
+        snprintf(text, sizeof(text), "%08x", (unsigned)v->num);
+        put(g, text);
+        break;
     case COLUMN_WORD:
         put(g, c->words[v->num]);
         break;
@@ -118,6 +123,19 @@ static void put_data(yajl_gen g, const struct event_batch *b, const struct event
     yajl_gen_map_close(g);
 }
 
+/* Which keys its pupils stand under. */
+static void put_keys(yajl_gen g, const struct event_batch *b, const struct event *e)
+{
+    const struct log_table *t = &log_tables[event_kinds[e->type].table];
+
+    for (int i = 0; i < t->count; i++) {
+        if (t->columns[i].kind != COLUMN_PUPIL_KEY || event_is_null(e, i))
+            continue;
+        put(g, t->columns[i].old ? ATTRIBUTE_OLD_PUPIL_KEY : ATTRIBUTE_PUPIL_KEY);
+        put_value(g, b, &t->columns[i], &event_values(b, e)[i]);
+    }
+}
+
 static void put_time(yajl_gen g, int64_t us)
 {
     int64_t seconds = us / 1000000;
@@ -150,6 +168,7 @@ char *event_render(const struct event_batch *b, const struct event *e)
     put_text(g, batch_text(b, e->source), e->source.len);
     put(g, "time");
     put_time(g, e->time_us);
+    put_keys(g, b, e);
     put(g, "data");
     put_data(g, b, e);
     yajl_gen_map_close(g);

@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+const char *const pupil_fault_words[PUPIL_FAULT_COUNT] = {"", "no_key", "no_year", "no_year_key",
+                                                          "check_number"};
+
 /* Exactly `count` digits at s. */
 static bool read_digits(const char *s, int count, int *out)
 {

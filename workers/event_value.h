@@ -37,3 +37,17 @@ static inline int value_hex_digit(char c)
         return c - 'a' + 10;
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
+
+/* What teldag-feed adds to an event whose pupil it looked at: CloudEvents extension attributes. */
+#define ATTRIBUTE_PUPIL_KEY     "pupilkey"    /* id of the key behind data.pupil, or data.new: 8 hex digits */
+#define ATTRIBUTE_OLD_PUPIL_KEY "pupilkeyold" /* id of the key behind data.old */
+#define ATTRIBUTE_PUPIL_FAULT   "pupilfault"  /* why rrn:# stands in its place: a word of pupil_fault_words */
+enum pupil_fault {
+    PUPIL_NO_FAULT,
+    PUPIL_NO_KEY,      /* no keys are configured */
+    PUPIL_NO_YEAR,     /* the event names no school year */
+    PUPIL_NO_YEAR_KEY, /* no key of its school year */
+    PUPIL_CHECK_NUMBER,
+    PUPIL_FAULT_COUNT
+};
+extern const char *const pupil_fault_words[PUPIL_FAULT_COUNT];

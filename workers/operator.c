@@ -225,13 +225,13 @@ struct reload {
 static void reload(struct service *s, struct reload *out)
 {
     struct rules_set *rules = NULL;
-    struct pseudonym_key *key = NULL;
+    struct pseudonym_keys *keys = NULL;
     *out = (struct reload){.code = EX_CONFIG};
     pthread_mutex_lock(&s->reload_mutex);
     notify_reloading(s->notify);
     struct config *wanted = config_load(s->config->path, out->text, sizeof out->text);
     if (wanted)
-        out->code = service_load_files(wanted, &rules, &key, out->text, sizeof out->text);
+        out->code = service_load_files(wanted, &rules, &keys, out->text, sizeof out->text);
     if (wanted && out->code == 0) {
         config_compare(s->config, wanted, out->live, sizeof out->live, out->restart, sizeof out->restart);
         out->code = apply_rules(s, &rules, out->text, sizeof out->text);
@@ -239,7 +239,7 @@ static void reload(struct service *s, struct reload *out)
             take_over(s->config, wanted);
     }
     rules_free(&rules);
-    pseudonym_key_free(&key);
+    pseudonym_keys_free(&keys);
     config_free(&wanted);
     notify_ready(s->notify);
     pthread_mutex_unlock(&s->reload_mutex);

@@ -6,20 +6,12 @@
  * eleven proves that. Must not know what an event is, nor where lines go. */
 #include "workers/pseudonym.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sodium.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define KEY_BYTES  32
+#include "workers/pseudonym_keys.h"
+
 #define RRN_DIGITS 11
-
-struct pseudonym_key {
-    uint8_t bytes[KEY_BYTES];
-};
+#define DATED      10 /* "@2024-2025" */
 
 static const char mark[] = "rrn:#";
 static const char prefix[] = "rrn:";
@@ -41,82 +33,7 @@ static bool is_letter(char c)
 
 static int hex_value(char c)
 {
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/* Reads 64 hex digits, an optional newline, and nothing after. */
-static bool parse_key(const char *text, size_t len, uint8_t out[KEY_BYTES])
-{
-    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
-        len--;
-    if (len != 2 * KEY_BYTES)
-        return false;
-    for (size_t i = 0; i < KEY_BYTES; i++) {
-        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
-struct pseudonym_key *pseudonym_key_load(const char *path, char *error, size_t error_len)
-{
-    struct pseudonym_key *key = NULL, *result = NULL;
-    char text[2 * KEY_BYTES + 8];
-    struct stat st;
-    ssize_t got;
-    int fd = -1;
-
-    if (sodium_init() < 0) {
-        snprintf(error, error_len, "the cryptographic library cannot start (no random numbers?)");
-        return NULL;
-    }
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        snprintf(error, error_len, "%s: %s", path, strerror(errno));
-        goto out;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        snprintf(error, error_len, "%s: not a regular file", path);
-        goto out;
-    }
-    if (st.st_mode & 077) { /* a key others can read protects nobody: all numbers are enumerated in seconds */
-        snprintf(error, error_len, "%s: others may read it (mode %04o); run: chmod 600 %s", path,
-                 (unsigned)(st.st_mode & 07777), path);
-        goto out;
-    }
-    got = read(fd, text, sizeof text);
-    key = sodium_malloc(sizeof *key); /* locked, guarded, wiped when freed */
-    if (got < 0 || key == NULL) {
-        snprintf(error, error_len, "%s: %s", path, strerror(errno));
-        goto out;
-    }
-    if (!parse_key(text, (size_t)got, key->bytes)) {
-        snprintf(error, error_len,
-                 "%s: must hold 64 hex digits and nothing else; make one with: openssl rand -hex 32", path);
-        goto out;
-    }
-    result = key;
-    key = NULL;
-out:
-    sodium_memzero(text, sizeof text);
-    sodium_free(key);
-    if (fd >= 0)
-        close(fd);
-    return result;
-}
-
-void pseudonym_key_free(struct pseudonym_key **key)
-{
-    sodium_free(*key);
-    *key = NULL;
+    return value_hex_digit(c);
 }
 
 /* Regulation 1: check = 97 - (first nine digits mod 97), a 2 put before them for births from 2000. Which
@@ -133,17 +50,6 @@ bool rrn_is_valid(const char digits[11])
         nine = nine * 10 + (uint64_t)(digits[i] - '0');
     check = (unsigned)(digits[9] - '0') * 10 + (unsigned)(digits[10] - '0');
     return check == 97 - nine % 97 || check == 97 - (2000000000u + nine) % 97;
-}
-
-int pseudonym_of_rrn(void *key, const char digits[11], uint8_t out[16])
-{
-    const struct pseudonym_key *k = key;
-    if (!rrn_is_valid(digits))
-        return ERR_INVALID;
-    if (crypto_generichash(out, 16, (const unsigned char *)digits, RRN_DIGITS, k->bytes, sizeof k->bytes) !=
-        0)
-        return ERR_INVALID;
-    return 0;
 }
 
 /* A month 0-12 (also +20, +40 for bis numbers) and a day 0-31: tells a number glued to letters from a
@@ -294,7 +200,7 @@ static int hidden_character(const char *in, size_t len, size_t i)
 }
 
 /* Spells escaped plain characters out; the JSON stays the same JSON. In place; returns the new length. */
-static size_t spell_out(char *bytes, size_t len)
+size_t pseudonym_spell_out(char *bytes, size_t len)
 {
     char *first = memchr(bytes, '\\', len);
     size_t out;
@@ -315,12 +221,42 @@ static size_t spell_out(char *bytes, size_t len)
     return out;
 }
 
+/* The pseudonym that stands for the string "rrn:<11 digits>" (a dated one: "rrn:<11 digits>@2024-2025") around n.
+ * False: there is none, and *choice says why. */
+static bool choose_pseudonym(struct pseudonym_choice *choice, int year, const struct number *n, char out[32])
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t pseudonym[16];
+    uint32_t id;
+    enum pupil_fault fault = PUPIL_NO_KEY;
+    if (choice->keys) {
+        int err = year ? pseudonym_of_rrn(choice->keys, year, n->digits, pseudonym, &id) : ERR_MISSING;
+        fault = !err                 ? PUPIL_NO_FAULT
+                : err == ERR_INVALID ? PUPIL_CHECK_NUMBER
+                : year               ? PUPIL_NO_YEAR_KEY
+                                     : PUPIL_NO_YEAR;
+    }
+    if (fault) {
+        if (!choice->fault) {
+            choice->fault = fault;
+            choice->fault_year = year;
+        }
+        return false;
+    }
+    for (int i = 0; i < 16; i++) {
+        out[2 * i] = hex[pseudonym[i] >> 4];
+        out[2 * i + 1] = hex[pseudonym[i] & 15];
+    }
+    choice->replaced++;
+    return true;
+}
+
 /* Writes what stands for the number; returns its length, and widens [start, end) to all it replaces. */
-static size_t replace_number(const struct pseudonym_key *key, const char *in, size_t floor, size_t len,
+static size_t replace_number(struct pseudonym_choice *choice, const char *in, size_t floor, size_t len,
                              bool bare, struct number *n, char *out)
 {
     bool prefixed = is_prefixed(in, floor, n->start);
-    uint8_t pseudonym[16];
+    int64_t dated;
     if (prefixed)
         n->start -= 4;
     if (bare) { /* outside quotes only a JSON number can stand: the whole of it becomes a string */
@@ -331,28 +267,31 @@ static size_t replace_number(const struct pseudonym_key *key, const char *in, si
         memcpy(out, "\"rrn:#\"", 7);
         return 7;
     }
-    if (key && prefixed && n->end - n->start == 4 + RRN_DIGITS && n->start > floor &&
-        in[n->start - 1] == '"' && n->end < len && in[n->end] == '"' &&
-        pseudonym_of_rrn((void *)(uintptr_t)key, n->digits, pseudonym) == 0) {
-        char hex[33];
-        sodium_bin2hex(hex, sizeof hex, pseudonym, sizeof pseudonym);
-        memcpy(out, hex, 32);
-        return 32;
+    if (choice && prefixed && n->end - n->start == 4 + RRN_DIGITS && n->start > floor &&
+        in[n->start - 1] == '"') {
+        if (n->end < len && in[n->end] == '"' && choose_pseudonym(choice, choice->year, n, out))
+            return 32;
+        if (choice->dated && n->end + DATED < len && in[n->end] == '@' && in[n->end + DATED] == '"' &&
+            value_parse_year(in + n->end + 1, DATED - 1, &dated) &&
+            choose_pseudonym(choice, (int)dated, n, out)) {
+            n->end += DATED;
+            return 32;
+        }
     }
     memcpy(out, mark, 5);
     return 5;
 }
 
-/* Copies in to out with every number replaced. Without key out may be in: what stands for a number is never
+/* Copies in to out with every number replaced. Without choice out may be in: what stands for a number is never
  * longer than the number, and nothing before `from` is looked at again. */
-static size_t scrub(const struct pseudonym_key *key, const char *in, size_t len, bool json, char *out)
+static size_t scrub(struct pseudonym_choice *choice, const char *in, size_t len, bool json, char *out)
 {
     struct quotes q = {0, false};
     struct number n;
     size_t from = 0, written = 0;
     while (find_number(in, len, from, json ? &q : NULL, &n)) {
         char replacement[32];
-        size_t size = replace_number(key, in, from, len, json && !q.inside, &n, replacement);
+        size_t size = replace_number(choice, in, from, len, json && !q.inside, &n, replacement);
         memmove(out + written, in + from, n.start - from);
         written += n.start - from;
         memcpy(out + written, replacement, size);
@@ -366,18 +305,12 @@ static size_t scrub(const struct pseudonym_key *key, const char *in, size_t len,
 
 size_t pseudonym_scrub(char *bytes, size_t len)
 {
-    return scrub(NULL, bytes, spell_out(bytes, len), false, bytes);
+    size_t left = scrub(NULL, bytes, pseudonym_spell_out(bytes, len), false, bytes);
+    explicit_bzero(bytes + left, len - left); /* what was behind moved forward, and may hold a number still */
+    return left;
 }
 
-size_t pseudonym_line(const struct pseudonym_key *key, const char *line, size_t len, char *out)
+size_t pseudonym_scrub_json(struct pseudonym_choice *choice, const char *in, size_t len, char *out)
 {
-    const char *in = line;
-    if (memchr(line, '\\', len)) {
-        /* Spelled out at out's far end: what is written, at most 2 x what is read, never reaches it. */
-        char *copy = out + 2 * len + 64;
-        memcpy(copy, line, len);
-        len = spell_out(copy, len);
-        in = copy;
-    }
-    return scrub(key, in, len, true, out);
+    return scrub(choice, in, len, true, out);
 }

@@ -439,8 +439,7 @@ struct receiver *receiver_start(const struct receiver_config *config)
     if (r->stop_fd < 0)
         goto failed;
     errno = ENOMEM;
-    r->decoder =
-        event_decoder_new(config->key ? pseudonym_of_rrn : NULL, (void *)config->key, pseudonym_scrub);
+    r->decoder = event_decoder_new(config->keys ? pseudonym_of_rrn : NULL, config->keys, pseudonym_scrub);
     if (!r->decoder || open_sockets(r, config))
         goto failed;
     errno = pthread_create(&r->thread, NULL, receiver_main, r);

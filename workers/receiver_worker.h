@@ -7,6 +7,7 @@
 #include "daemon/bus.h"
 #include "workers/inbox.h"
 #include "workers/pseudonym.h"
+#include "workers/pseudonym_keys.h"
 #include "workers/stream_status.h"
 
 struct receiver;
@@ -16,7 +17,7 @@ struct receiver_config {
     struct bus *bus;
     struct inbox *inbox;
     struct stream_status *status;
-    const struct pseudonym_key *key; /* NULL: none */
+    const struct pseudonym_keys *keys; /* NULL: none */
 };
 struct receiver *receiver_start(const struct receiver_config *config); /* NULL: errno */
 void receiver_stop(struct receiver *receiver);                         /* asks; returns at once */

@@ -24,15 +24,15 @@ unsigned service_descriptors(const struct service *s)
     return OTHER_DESCRIPTORS + STREAM_DESCRIPTORS * (unsigned)s->config->stream_count;
 }
 
-int service_load_files(const struct config *config, struct rules_set **rules, struct pseudonym_key **key,
+int service_load_files(const struct config *config, struct rules_set **rules, struct pseudonym_keys **keys,
                        char *error, size_t error_len)
 {
-    *key = NULL;
+    *keys = NULL;
     struct rules_near near = {.pupils = config->near_pupils, .hours = config->near_hours};
     *rules = rules_load(config->rules, near, error, error_len);
     if (!*rules)
         return EX_CONFIG;
-    if (config->pseudonym_key && !(*key = pseudonym_key_load(config->pseudonym_key, error, error_len))) {
+    if (config->pseudonym_key && !(*keys = pseudonym_keys_load(config->pseudonym_key, error, error_len))) {
         rules_free(rules);
         return EX_CONFIG;
     }
@@ -201,7 +201,7 @@ int service_start_receivers(void *context)
                                          .bus = s->bus,
                                          .inbox = s->inbox,
                                          .status = s->streams[i],
-                                         .key = s->key};
+                                         .keys = s->keys};
         s->receivers[i] = receiver_start(&config);
         if (!s->receivers[i]) {
             log_error("cannot start the receiver of %s: %s", stream->name, strerror(errno));

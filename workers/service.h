@@ -13,7 +13,7 @@
 #include "daemon/metrics.h"
 #include "daemon/notify.h"
 #include "workers/inbox.h"
-#include "workers/pseudonym.h"
+#include "workers/pseudonym_keys.h"
 #include "workers/publisher_worker.h"
 #include "workers/receiver_worker.h"
 #include "workers/rules.h"
@@ -25,7 +25,7 @@ struct service {
     int32_t fixed_today; /* --today, or INT32_MIN */
     struct notify *notify;
     struct rules_set *rules; /* until the writer takes it over */
-    struct pseudonym_key *key;
+    struct pseudonym_keys *keys;
     struct bus *bus;
     struct inbox *inbox;
     struct stream_status *status;   /* one a stream, in the order of the configuration */
@@ -43,8 +43,8 @@ struct service {
     bool reload_thread_used;
 };
 
-/* Rules and key of a configuration, read and checked. 0, or an exit code with the reason in error. */
-int service_load_files(const struct config *config, struct rules_set **rules, struct pseudonym_key **key,
+/* Rules and keys of a configuration, read and checked. 0, or an exit code with the reason in error. */
+int service_load_files(const struct config *config, struct rules_set **rules, struct pseudonym_keys **keys,
                        char *error, size_t error_len);
 
 /* Steps of daemon/lifecycle.h; context is the struct service. */

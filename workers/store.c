@@ -117,6 +117,7 @@ static void copy_value(struct db *db, const struct event_batch *b, const struct 
     switch (c->kind) {
     case COLUMN_SCHOOL_ID:
     case COLUMN_INT:
+    case COLUMN_PUPIL_KEY:
         db_copy_int4(db, (int32_t)v->num);
         break;
     case COLUMN_YEAR:

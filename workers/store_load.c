@@ -231,6 +231,9 @@ static bool read_value(struct event_batch *b, const struct column *c, const stru
     case COLUMN_INT:
         v->num = db_field_int4(f);
         return true;
+    case COLUMN_PUPIL_KEY:
+        v->num = (uint32_t)db_field_int4(f);
+        return true;
     case COLUMN_YEAR:
     case COLUMN_HALVES:
     case COLUMN_INDICATORS:

@@ -18,10 +18,10 @@ ln -s "$here/../../conf/rules" rules
 mkdir bad-rules
 cp rules/*.conf bad-rules/
 echo 'surprise = { value = "1"; source = "none"; verified = true; };' >>bad-rules/2024-2025.conf
-printf '%064d\n' 7 >pseudonym.key
+printf '2024-2025 %064d\n' 7 >pseudonym.key
 chmod 600 pseudonym.key
 cp pseudonym.key open.key && chmod 644 open.key
-printf '0123\n' >short.key && chmod 600 short.key
+printf '2024-2025 0123\n' >short.key && chmod 600 short.key
 
 passed=0 failed=0
 fail() {

@@ -11,9 +11,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int check_only(void *context, const char digits[11], uint8_t out[16])
+static int check_only(const void *context, int year, const char digits[11], uint8_t out[16], uint32_t *key_id)
 {
     (void)context;
+    *key_id = (uint32_t)year;
     memset(out, 0x5a, 16);
     return rrn_is_valid(digits) ? 0 : ERR_INVALID;
 }

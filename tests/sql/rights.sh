@@ -33,7 +33,7 @@ may teldag_writer "UPDATE teldag_data.shard_progress SET batch = batch + 1"
 may teldag_writer "INSERT INTO teldag_data.stream_epoch VALUES (1, 77, true)"
 may teldag_writer "SELECT teldag_data.ensure_year(2031::smallint)"
 may teldag_writer "SELECT teldag_data.ensure_year(2031::smallint)"
-if printf '1\t1\t1\tu\t5\t2031\t00000000000000000000000000000001\tokan\tt\t2\t\\N\t\\N\t0\t\\N\t\\N\te\ts\t2024-01-01\t2024-01-01\n' |
+if printf '1\t1\t1\tu\t5\t2031\t00000000000000000000000000000001\tokan\tt\t2\t\\N\t\\N\t0\t\\N\t\\N\te\ts\t2024-01-01\t2024-01-01\t\\N\n' |
     as teldag_writer -c 'COPY teldag_data.registration_log FROM STDIN'; then pass; else fail 'rights: COPY into a new year'; fi
 may teldag_writer "INSERT INTO teldag_data.entitlement_log VALUES (1, 1, 2, 'u', 5, 'x', 'y', 2031, 's', 1, 'e', 's', now(), now())"
 may teldag_writer "SELECT count(*) FROM teldag_data.registration_log WHERE school_year = 2031"

@@ -6,6 +6,7 @@
 # protocol's description only.
 #   tests/system/feed.py build/teldag-feed [TEST...]         TEST_SEED=N repeats a run, FEED_ROUNDS=N sets the kills
 import fcntl
+import hashlib
 import os
 import random
 import re
@@ -588,16 +589,19 @@ def refusals(folder):
 def national_numbers_never_reach_disk(folder):
     journal, key = folder + "/j", folder + "/key"
     with open(key, "w") as f:
-        f.write("".join("%02x" % i for i in range(32)))
+        f.write("2024-2025 " + "".join("%02x" % i for i in range(32)))
     os.chmod(key, 0o644)
     equal(run("append", "--stream", STREAM, "--journal", journal, "--pseudonym-key", key)[0], 78, "a key others may read")
     os.chmod(key, 0o600)
+    event = lambda pupil: b'{"data":{"pupil":"%s","school_year":"2024-2025"}' % pupil
     append(journal, [b'{"pupil":"rrn:85073003328","note":"85.07.30-033.28"}'])
-    append(journal, [b'{"pupil":"rrn:85073003328"}', b'{"pupil":"rrn:8507300332\\u0038"}', b'{"pupil":"rrn:85073003329"}',
+    append(journal, [event(b"rrn:85073003328") + b"}", event(b"rrn:8507300332\\u0038") + b"}", event(b"rrn:85073003329") + b"}",
                      b'{"n":85073003328}', b'"' + b"85073003328 " * 100000 + b'"'], "--pseudonym-key", key)
     lines = dump(journal)
-    equal(lines[:5], [b'{"pupil":"rrn:#","note":"rrn:#"}', b'{"pupil":"945bf1048fbc6fa7204061ee2b56874a"}',
-                      b'{"pupil":"945bf1048fbc6fa7204061ee2b56874a"}', b'{"pupil":"rrn:#"}', b'{"n":"rrn:#"}'], "lines")
+    key_id = hashlib.blake2b(b"teldag pupil key id", key=bytes(range(32)), digest_size=16).digest()[:4].hex().encode()
+    hidden = event(b"945bf1048fbc6fa7204061ee2b56874a") + b',"pupilkey":"%s"}' % key_id
+    equal(lines[:5], [b'{"pupil":"rrn:#","note":"rrn:#"}', hidden, hidden, event(b"rrn:#") + b',"pupilfault":"check_number"}',
+                      b'{"n":"rrn:#"}'], "lines")
     check(lines[5].startswith(b'{"teldagd_oversize":{"length":1200002,"sha256":"'), lines[5][:80])
     with open(journal + "/data.mdb", "rb") as f:
         check(not re.search(rb"85\D?07\D?30|850730", f.read()), "part of a national number is on disk")

@@ -226,15 +226,20 @@ def test_postgres_refuses_one_event():
 
 
 def write_key(path, byte):
+    """A key file with that key for school year 2024-2025."""
     key = bytes([byte]) * 32
     with open(path, "w") as out:
-        out.write(key.hex() + "\n")
+        out.write("2024-2025 " + key.hex() + "\n")
     os.chmod(path, 0o600)
     return key
 
 
 def pseudonym(key, digits):
     return hashlib.blake2b(digits.encode(), digest_size=16, key=key).hexdigest()
+
+
+def key_id(key):
+    return hashlib.blake2b(b"teldag pupil key id", digest_size=16, key=key).digest()[:4].hex()
 
 
 def everything_on_disk(w):
@@ -288,9 +293,11 @@ def test_no_national_number_reaches_disk_or_log():
         assert pupils(321) == wanted, "the feeder's pseudonyms"
         assert pupils(323) == wanted, "the daemon's pseudonyms of a best-effort stream"
         assert pupils(322) == [], "no key: refused"
+        ids = w.cluster.sql("SELECT DISTINCT school_id, pupil_key FROM teldag.registration ORDER BY 1")
+        assert ids == [[s, key_id(key)] for s in ("321", "323")], ids
         reasons = w.cluster.sql("SELECT stream, reason FROM teldag.dead_letter ORDER BY stream, seq")
         assert [r[1] for r in reasons if r[0] == "registration.1"][:4] == [
-            "data.pupil: national register number removed by the feeder (no key, or wrong check number)"] * 4, reasons
+            "data.pupil: national register number removed by the feeder (it has no pseudonym key)"] * 4, reasons
         assert "data.pupil: national register number with a wrong check number" in [r[1] for r in reasons if r[0] == "registration.2"], reasons
         d.ctl("dead-letter", "retry", "registration.2")
         d.verify()

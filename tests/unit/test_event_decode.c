@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * links: workers/event_decode.o workers/event_json.o workers/event_value.o workers/event_batch.o
- * links: workers/event_table.o workers/pseudonym.o
+ * links: workers/event_table.o workers/pseudonym.o workers/pseudonym_keys.o
  *
  * Decoding of event lines: every field of every type, every bad input with its reason (one named test each),
  * P6 for all that is kept, and random mutations. BENCH=1 prints events per second. Runs from the project's
@@ -45,17 +45,22 @@
 #define NATIONAL_BAD "85073003329"
 
 /* Stands for the keyed hash: recognisable bytes. */
-static int fake_pseudonym(void *context, const char digits[11], uint8_t out[16])
+static int pseudonym_calls, pseudonym_year;
+static int fake_pseudonym(const void *context, int year, const char digits[11], uint8_t out[16],
+                          uint32_t *key_id)
 {
-    int *calls = context;
-    ++*calls;
+    assert_ptr_equal(context, &pseudonym_calls);
+    ++pseudonym_calls;
+    pseudonym_year = year;
+    *key_id = 0xfedcba98u;
+    if (year == 1999)
+        return ERR_MISSING;
     if (!rrn_is_valid(digits))
         return ERR_INVALID;
     memset(out, 0xa5, 16);
     return 0;
 }
 
-static int pseudonym_calls;
 static struct event_decoder *decoder, *keyless;
 static struct event_batch *batch;
 
@@ -229,7 +234,8 @@ static const struct bad bads[] = {
     {"rrn without a key", REG_PUPIL("\"rrn:" NATIONAL "\""),
      "data.pupil: national register number, and no pseudonym key is configured", true},
     {"rrn removed by the feeder", REG_PUPIL("\"rrn:#\""),
-     "data.pupil: national register number removed by the feeder (no key, or wrong check number)"},
+     "data.pupil: national register number removed by the feeder (no key, no school year, or wrong check "
+     "number)"},
     {"weight 0.7", REG_INDICATED(",\"weight\":0.7"), "data.weight: must be 1 or 0.5, is 0.7"},
     {"weight 2", REG_INDICATED(",\"weight\":2"), "data.weight: must be 1 or 0.5, is 2"},
     {"weight 5", REG_INDICATED(",\"weight\":5"), "data.weight: must be 1 or 0.5, is 5"},
@@ -462,7 +468,7 @@ static void test_registration(void **state)
                  "\"thuistaal\"],"
                  "\"home_language\":{\"mother\":true,\"father\":false,\"siblings\":null,\"dog\":7}"));
     assert_int_equal(e->type, EVENT_REGISTRATION_UPSERT);
-    assert_int_equal(e->nulls, 1u << REG_PUPILS);
+    assert_int_equal(e->nulls, 1u << REG_PUPILS | 1u << REG_PUPIL_KEY);
     assert_int_equal(num(e, REG_SCHOOL_ID), 1234);
     assert_int_equal(num(e, REG_YEAR), 2024);
     assert_memory_equal(event_values(batch, e)[REG_PUPIL].pupil, pupil, 16);
@@ -481,10 +487,12 @@ static void test_registration_defaults(void **state)
     const struct event *e = good(REG_INDICATED(""));
     assert_int_equal(num(e, REG_WEIGHT), 2);
     assert_int_equal(num(e, REG_INDICATORS), 0);
-    assert_int_equal(e->nulls, 1u << REG_FROM | 1u << REG_UNTIL | 1u << REG_HOME_LANGUAGE | 1u << REG_PUPILS);
+    assert_int_equal(e->nulls, 1u << REG_FROM | 1u << REG_UNTIL | 1u << REG_HOME_LANGUAGE | 1u << REG_PUPILS |
+                                   1u << REG_PUPIL_KEY);
     e = good(REG(",\"home_language\":{},\"indicators\":null,\"from\":null,\"until\":null"));
     assert_int_equal(num(e, REG_HOME_LANGUAGE), 0);
-    assert_int_equal(e->nulls, 1u << REG_FROM | 1u << REG_UNTIL | 1u << REG_INDICATORS | 1u << REG_PUPILS);
+    assert_int_equal(e->nulls, 1u << REG_FROM | 1u << REG_UNTIL | 1u << REG_INDICATORS | 1u << REG_PUPILS |
+                                   1u << REG_PUPIL_KEY);
 }
 
 static void test_weights(void **state)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * links: workers/event_decode.o workers/event_json.o workers/event_value.o workers/event_batch.o
- * links: workers/event_table.o workers/event_render.o workers/pseudonym.o workers/allocation.o workers/exact.o
+ * links: workers/event_table.o workers/event_render.o workers/pseudonym.o workers/pseudonym_keys.o workers/allocation.o workers/exact.o
  *
  * Events of the feeds inspection, huisonderwijs, aanhuis and melding. A good event of each type is written back as it
  * came; then each of its fields in turn is absent, null, of another JSON type and just wrong, and the reason names it. */

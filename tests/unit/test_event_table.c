@@ -157,6 +157,7 @@ static void test_columns_agree_with_sql(void **state)
     size_t len;
     char *first = read_whole("sql/migrations/0001_tables.sql", &len);
     char *further = read_whole("sql/migrations/0010_feeds_logs.sql", &len);
+    char *keys = read_whole("sql/migrations/0016_pupil_keys.sql", &len);
     for (int t = 0; t < LOG_TABLE_COUNT; t++) {
         char start[100], name[100];
         snprintf(start, sizeof start, "CREATE TABLE teldag_data.%s (", log_tables[t].name);
@@ -164,6 +165,12 @@ static void test_columns_agree_with_sql(void **state)
         assert_non_null(at);
         at = strstr(at, "\n    op ");
         for (int c = 0; c < log_tables[t].count; c++) {
+            if (log_tables[t].columns[c].kind == COLUMN_PUPIL_KEY) { /* came later */
+                snprintf(name, sizeof name, "ALTER TABLE teldag_data.%s ADD COLUMN %s int;",
+                         log_tables[t].name, log_tables[t].columns[c].name);
+                assert_non_null(strstr(keys, name));
+                continue;
+            }
             at = strchr(at + 1, '\n');
             assert_int_equal(sscanf(at, " %99s", name), 1);
             assert_string_equal(name, log_tables[t].columns[c].name);
@@ -174,6 +181,7 @@ static void test_columns_agree_with_sql(void **state)
     }
     free(first);
     free(further);
+    free(keys);
 }
 
 /* JSON Schema files against the table. */

@@ -3,7 +3,8 @@
  * The journal as its users see it: what is acknowledged is there after reopening, whole batches or nothing,
  * limits, trimming, other streams refused; and the way from bytes to lines, against a slow reference.
  *
- * links: tools/feed_journal.o tools/feed_lines.o workers/pseudonym.o
+ * links: tools/feed_journal.o tools/feed_lines.o workers/pseudonym.o workers/pseudonym_keys.o
+ * links: workers/pseudonym_line.o workers/event_json.o workers/event_value.o
  *
  * links: daemon/err.o daemon/clock.o daemon/wire.o
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * links: workers/receiver_worker.o workers/position.o workers/inbox.o workers/stream_status.o
- * links: daemon/bus.o daemon/wire.o daemon/clock.o daemon/log.o daemon/err.o workers/pseudonym.o
+ * links: daemon/bus.o daemon/wire.o daemon/clock.o daemon/log.o daemon/err.o workers/pseudonym.o workers/pseudonym_keys.o
  * links: workers/event_decode.o workers/event_json.o workers/event_value.o workers/event_batch.o
  * links: workers/event_table.o
  *

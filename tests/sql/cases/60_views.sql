@@ -3,7 +3,7 @@ SELECT t.rules(2023, 2025);
 UPDATE teldag_data.rule SET value = '1.3' WHERE name = 'gok.cap' AND school_year = 2023;
 SELECT t.is('columns of ' || v, (SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = ('teldag.' || v)::regclass AND attnum > 0), want)
 FROM (VALUES
-    ('registration', 'school_year school_id pupil group regular weight indicators seq recorded_at'),
+    ('registration', 'school_year school_id pupil group regular weight indicators seq recorded_at pupil_key'),
     ('count', 'school_year school_id group pupils gok_pupils thuistaal schooltoelage opleiding_moeder thuisloos trekkend buurt closed'),
     ('oki', 'school_year school_id pupils buurt opleiding_moeder schooltoelage thuistaal oki'),
     ('allocation', 'school_year school_id stream group count_year pupils gok_pupils share threshold points hours_exact hours minimum status sanction_factor granted margin_pupils margin_hours rules'),
