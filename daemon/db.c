@@ -79,9 +79,7 @@ static int remember_result(struct db *db, const PGresult *result)
     return remember(db, error, sqlstate, text && *text ? text : PQerrorMessage(db->conn));
 }
 
-/* A refused login is configuration only when the server says so; a server that is not there is a matter of
- * waiting. */
-static int class_of_connect(const char *message)
+static bool is_configuration(const char *message, size_t len)
 {
     static const char *const configuration[] = {"authentication failed",
                                                 "does not exist",
@@ -93,9 +91,24 @@ static int class_of_connect(const char *message)
                                                 "missing \"=\" after"};
 
     for (size_t i = 0; i < sizeof(configuration) / sizeof(configuration[0]); i++)
-        if (strstr(message, configuration[i]))
-            return ERR_DB_CONFIG;
-    return ERR_DB_RETRY;
+        if (memmem(message, len, configuration[i], strlen(configuration[i])))
+            return true;
+    return false;
+}
+
+/* A refused login is configuration only when the server says so; a server that is not there is a matter of
+ * waiting. libpq tells of each host it tried, one after the other: all of them must refuse, for a standby that is set
+ * up wrongly must not end a daemon whose primary is only away. */
+static int class_of_connect(const char *message)
+{
+    static const char each[] = "connection to server";
+
+    for (const char *next; message; message = next) {
+        next = strstr(message + 1, each);
+        if (!is_configuration(message, next ? (size_t)(next - message) : strlen(message)))
+            return ERR_DB_RETRY;
+    }
+    return ERR_DB_CONFIG;
 }
 
 static void ignore_notice(void *context, const char *message)
@@ -104,21 +117,30 @@ static void ignore_notice(void *context, const char *message)
     (void)message;
 }
 
-struct db *db_open(const char *conninfo, const char *application_name)
+/* A dead machine is noticed in some 10 seconds, idle (keepalives 5 + 3 x 2) or in the middle of a statement
+ * (tcp_user_timeout). What the conninfo says wins: it is expanded last. */
+static struct db *open_with(const char *conninfo, const char *application_name, const char *target)
 {
-    /* What the caller's conninfo says wins: expand_dbname makes the first entry override the defaults after
-     * it. */
-    const char *const keys[] = {
-        "application_name", "connect_timeout", "tcp_user_timeout", "keepalives_idle", "keepalives_interval",
-        "keepalives_count", "client_encoding", "options",          "dbname",          NULL};
+    const char *const keys[] = {"application_name",
+                                "connect_timeout",
+                                "tcp_user_timeout",
+                                "keepalives_idle",
+                                "keepalives_interval",
+                                "keepalives_count",
+                                "client_encoding",
+                                "options",
+                                "target_session_attrs",
+                                "dbname",
+                                NULL};
     const char *const values[] = {application_name,
                                   "5",
-                                  "30000",
-                                  "10",
+                                  "10000",
                                   "5",
+                                  "2",
                                   "3",
                                   "UTF8",
                                   "-c datestyle=ISO -c timezone=UTC -c intervalstyle=postgres",
+                                  target,
                                   conninfo,
                                   NULL};
     struct db *db = calloc(1, sizeof(*db));
@@ -130,6 +152,36 @@ struct db *db_open(const char *conninfo, const char *application_name)
         remember(db, class_of_connect(PQerrorMessage(db->conn)), "", PQerrorMessage(db->conn));
     else
         PQsetNoticeProcessor(db->conn, ignore_notice, NULL);
+    return db;
+}
+
+struct db *db_open(const char *conninfo, const char *application_name)
+{
+    return open_with(conninfo, application_name, "primary");
+}
+
+static bool reports(const struct db *db, const char *parameter, const char *value)
+{
+    const char *reported = PQparameterStatus(db->conn, parameter);
+
+    return reported && strcmp(reported, value) == 0;
+}
+
+struct db *db_open_writer(const char *conninfo, const char *application_name)
+{
+    struct db *db = open_with(conninfo, application_name, "read-write");
+    char text[400];
+
+    if (!db || db->error)
+        return db;
+    if (reports(db, "in_hot_standby", "on") || reports(db, "default_transaction_read_only", "on")) {
+        snprintf(text, sizeof(text),
+                 "%.200s:%.10s answers as a standby or read-only, and cannot be written: name the primary, "
+                 "or all hosts "
+                 "with target_session_attrs=read-write",
+                 PQhost(db->conn), PQport(db->conn));
+        db_refuse(db, text);
+    }
     return db;
 }
 
@@ -167,6 +219,11 @@ void db_clear_error(struct db *db)
     db->error = 0;
     db->error_text[0] = '\0';
     db->sqlstate[0] = '\0';
+}
+
+int db_refuse(struct db *db, const char *why)
+{
+    return remember(db, ERR_DB_RETRY, DB_READ_ONLY, why);
 }
 
 bool db_is_connected(const struct db *db)

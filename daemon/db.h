@@ -14,13 +14,19 @@
 struct db;
 struct db_result;
 
-struct db *db_open(const char *conninfo,
-                   const char *application_name); /* never NULL but for memory; see db_error() */
+/* Never NULL but for memory; see db_error(). Several hosts are tried in their order; which of them will do is the
+ * conninfo's target_session_attrs, or when it says nothing that of the function: db_open() asks for a primary,
+ * db_open_writer() for one that can be written, and refuses a standby whatever the conninfo says. */
+struct db *db_open(const char *conninfo, const char *application_name);
+struct db *db_open_writer(const char *conninfo, const char *application_name);
 void db_close(struct db **db);
 int db_error(const struct db *db); /* the first error since db_clear_error(), or 0 */
 const char *db_error_text(const struct db *db);
 const char *db_error_sqlstate(const struct db *db);
+#define DB_READ_ONLY "25006" /* the SQLSTATE of a server that cannot be written (any more) */
 void db_clear_error(struct db *db);
+/* The caller will not use this server: remembered as an error of class ERR_DB_RETRY with DB_READ_ONLY. */
+int db_refuse(struct db *db, const char *why);
 bool db_is_connected(const struct db *db);
 /* Notices, without asking the server, that it has ended the session: db_error() then says so. */
 void db_look(struct db *db);

@@ -27,6 +27,7 @@ int ctl_fail(int code, const char *format, ...) __attribute__((format(printf, 2,
 
 /* ctl_database.c: NULL after a message; *code says 69 or 78. */
 struct db *ctl_connect(struct ctl *ctl, const char *conninfo, int *code);
+struct db *ctl_connect_writer(struct ctl *ctl, const char *conninfo, int *code); /* refuses a standby */
 /* Prints a query's rows: aligned columns, or with --json an array of objects; title (NULL: none) before them, with
  * --json on the same line. Rows, or -1 and then nothing is printed. */
 int ctl_print_query(struct ctl *ctl, struct db *db, const char *title, const char *sql, int count,

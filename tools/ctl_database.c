@@ -42,13 +42,14 @@ static int load_config(struct ctl *ctl)
     return ctl->config ? 0 : ctl_fail(EX_CONFIG, "%s", error);
 }
 
-struct db *ctl_connect(struct ctl *ctl, const char *conninfo, int *code)
+static struct db *connect_by(struct db *(*open)(const char *, const char *), struct ctl *ctl,
+                             const char *conninfo, int *code)
 {
     struct db *db;
 
     if (!conninfo && (*code = load_config(ctl)))
         return NULL;
-    db = db_open(conninfo ? conninfo : ctl->config->database, "teldagctl");
+    db = open(conninfo ? conninfo : ctl->config->database, "teldagctl");
     if (!db) {
         *code = ctl_fail(EX_OSERR, "out of memory");
         return NULL;
@@ -62,6 +63,16 @@ struct db *ctl_connect(struct ctl *ctl, const char *conninfo, int *code)
     db_run(db, "SET search_path = pg_catalog; SET jit = off");
     *code = EX_OK;
     return db;
+}
+
+struct db *ctl_connect(struct ctl *ctl, const char *conninfo, int *code)
+{
+    return connect_by(db_open, ctl, conninfo, code);
+}
+
+struct db *ctl_connect_writer(struct ctl *ctl, const char *conninfo, int *code)
+{
+    return connect_by(db_open_writer, ctl, conninfo, code);
 }
 
 bool ctl_is_school(const char *text)
@@ -202,7 +213,7 @@ int ctl_migrate(struct ctl *ctl)
 
     if (ctl->argc > 0 || (conninfo && !*conninfo))
         return ctl_usage("migrate takes --database CONNINFO or nothing");
-    db = ctl_connect(ctl, conninfo, &code);
+    db = ctl_connect_writer(ctl, conninfo, &code);
     if (!db)
         return code;
     err = migrate_run(db, say_applied, text, sizeof(text));

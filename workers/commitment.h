@@ -70,7 +70,8 @@ struct commitment_memory {
     bool known;      /* the ledger is valid */
     bool unresolved; /* a COMMIT got no answer; token is its own */
     uint64_t token;
-    bool same_server; /* system identifier and timeline are those of the last session */
+    bool
+        same_server; /* the same database as in the last session, also on a standby that was promoted meanwhile */
 };
 enum commitment_belief {
     COMMITMENT_COMMITTED,   /* the unresolved transaction is in: fold it */

@@ -120,7 +120,7 @@ static bool have_database(struct publisher *p)
     if (p->connect_us && now - p->connect_us < RECONNECT_US)
         return false;
     p->connect_us = now;
-    p->db = db_open(p->conninfo, "teldagd publisher");
+    p->db = db_open_writer(p->conninfo, "teldagd publisher");
     if (p->db && db_error(p->db))
         db_close(&p->db); /* the writer says it; here it would only be said twice */
     if (p->db)

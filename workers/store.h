@@ -20,7 +20,9 @@ struct store_shard { /* shard_progress, as believed */
     uint64_t batch, alert_seq, token, alert_epoch, local_seq;
     int32_t today; /* INT32_MIN: not yet */
     char rules_hash[40];
-    char system_id[64]; /* of the server we are connected to: system identifier and timeline */
+    char system_id[64]; /* of the server we are connected to: system identifier, timeline, table */
+    char stored_id[64]; /* the one the alert epoch belongs to */
+    bool synchronous;   /* the last transaction was committed under declared synchronous replication */
 };
 
 /* One event of a transaction, in stream order per stream. */
@@ -31,8 +33,13 @@ struct store_item {
 
 /* Takes the shard's advisory lock: 1 taken, 0 held by another session (*pid), < 0 error. */
 int store_lock(struct db *db, int shard, int *pid);
-/* Reads (and makes, the first time) the shard's row; gives alerts a new epoch when the server is another one. */
+/* Reads (and makes, the first time) the shard's row. */
 int store_load_shard(struct db *db, struct store_shard *shard);
+/* Its batch number, seen by whoever waits for the lock; 0: none, or an error. */
+uint64_t store_read_batch(struct db *db, int shard);
+/* Gives the alert log its first epoch, or a new one where numbers may be given out again (epoch.h), and then reads the
+ * row again: *renewal says why, NULL: it goes on. set_back: the log ends before what this process has seen. */
+int store_settle_epoch(struct db *db, struct store_shard *shard, bool set_back, const char **renewal);
 /* Makes sure of the stream's rows and reads where it stands. */
 int store_load_stream(struct db *db, const struct store_shard *shard, struct store_stream *stream,
                       bool best_effort);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "daemon/clock.h"
+#include "workers/epoch.h"
 
 #define LOCK_CLASS 1952804204 /* "teld": the advisory lock's first half; the second is the shard */
 
@@ -42,57 +43,30 @@ int store_lock(struct db *db, int shard, int *pid)
     return db_error(db) ? db_error(db) : got;
 }
 
-/* System identifier and timeline (that of the WAL now written: the control file shows a promotion only after its
- * first checkpoint): another one means another history of the alert log, unless the server
- * declares synchronous standbys, whose promotion loses nothing. */
-static void read_system_id(struct db *db, char out[64], bool *synchronous)
+/* System identifier, timeline (that of the WAL now written: the control file shows a promotion only after its first
+ * checkpoint), and the table itself, which a restored dump makes anew. */
+static void read_system_id(struct db *db, char out[64])
 {
-    struct db_result *r =
-        db_query(db,
-                 "SELECT system_identifier || '/' || ('x' || left(pg_walfile_name(pg_current_wal_lsn()), "
-                 "8))::bit(32)::int,"
-                 " current_setting('synchronous_standby_names') <> '' FROM pg_control_system()",
-                 0, NULL);
+    struct db_result *r = db_query(
+        db,
+        "SELECT system_identifier || '/' || ('x' || left(pg_walfile_name(pg_current_wal_lsn()), "
+        "8))::bit(32)::int || '/' || 'teldag_data.shard_progress'::regclass::oid FROM pg_control_system()",
+        0, NULL);
 
-    if (db_rows(r) == 1) {
+    if (db_rows(r) == 1)
         snprintf(out, 64, "%s", db_text(r, 0, 0));
-        *synchronous = strcmp(db_text(r, 0, 1), "t") == 0;
-    }
-    db_result_free(&r);
-}
-
-static void renew_alert_epoch(struct db *db, struct store_shard *s, const char *stored, bool synchronous)
-{
-    char id[16], epoch[24];
-    const char *values[] = {id, epoch, s->system_id};
-    struct db_result *r;
-
-    if (strcmp(stored, s->system_id) == 0)
-        return;
-    if (s->alert_epoch == 0 || !synchronous) { /* later = larger, also when the clock was set back */
-        uint64_t now = (uint64_t)clock_realtime_us();
-
-        s->alert_epoch = now > s->alert_epoch ? now : s->alert_epoch + 1;
-    }
-    snprintf(id, sizeof(id), "%d", s->shard);
-    snprintf(epoch, sizeof(epoch), "%" PRIu64, s->alert_epoch);
-    r = db_query(db,
-                 "UPDATE teldag_data.shard_progress SET alert_epoch = $2::bigint, system_id = $3 WHERE shard "
-                 "= $1::int",
-                 3, values);
     db_result_free(&r);
 }
 
 int store_load_shard(struct db *db, struct store_shard *s)
 {
-    char shard[16], shards[16], stored[64] = "";
+    char shard[16], shards[16];
     const char *values[] = {shard, shards};
-    bool synchronous = false;
     struct db_result *r;
 
     snprintf(shard, sizeof(shard), "%d", s->shard);
     snprintf(shards, sizeof(shards), "%d", s->shards);
-    read_system_id(db, s->system_id, &synchronous);
+    read_system_id(db, s->system_id);
     r = db_query(db,
                  "INSERT INTO teldag_data.shard_progress (shard, shards) VALUES ($1::int, $2::int) ON "
                  "CONFLICT DO NOTHING",
@@ -100,7 +74,7 @@ int store_load_shard(struct db *db, struct store_shard *s)
     db_result_free(&r);
     r = db_query(db,
                  "SELECT batch, alert_seq, token, alert_epoch, rules_hash, system_id, today - DATE "
-                 "'1970-01-01', shards,"
+                 "'1970-01-01', synchronous,"
                  " (SELECT coalesce(max(seq), 0) FROM teldag_data.local_log l WHERE l.shard = p.shard)"
                  " FROM teldag_data.shard_progress p WHERE shard = $1::int",
                  1, values);
@@ -110,13 +84,76 @@ int store_load_shard(struct db *db, struct store_shard *s)
         s->token = (uint64_t)db_int(r, 0, 2);
         s->alert_epoch = (uint64_t)db_int(r, 0, 3);
         snprintf(s->rules_hash, sizeof(s->rules_hash), "%s", db_text(r, 0, 4));
-        snprintf(stored, sizeof(stored), "%s", db_text(r, 0, 5));
+        snprintf(s->stored_id, sizeof(s->stored_id), "%s", db_text(r, 0, 5));
         s->today = db_is_null(r, 0, 6) ? INT32_MIN : (int32_t)db_int(r, 0, 6);
+        s->synchronous = strcmp(db_text(r, 0, 7), "t") == 0;
         s->local_seq = (uint64_t)db_int(r, 0, 8);
     }
     db_result_free(&r);
-    if (!db_error(db))
-        renew_alert_epoch(db, s, stored, synchronous);
+    return db_error(db);
+}
+
+uint64_t store_read_batch(struct db *db, int shard)
+{
+    char text[16];
+    const char *values[] = {text};
+    struct db_result *r;
+    uint64_t batch = 0;
+
+    snprintf(text, sizeof(text), "%d", shard);
+    r = db_query(db, "SELECT batch FROM teldag_data.shard_progress WHERE shard = $1::int", 1, values);
+    if (db_rows(r) == 1)
+        batch = (uint64_t)db_int(r, 0, 0);
+    db_result_free(&r);
+    return batch;
+}
+
+/* The first epoch is no renewal, and no act. */
+static void write_identity(struct db *db, struct store_shard *s, uint64_t epoch)
+{
+    char id[16], text[24];
+    const char *values[] = {id, text, s->system_id};
+    struct db_result *r;
+
+    snprintf(id, sizeof(id), "%d", s->shard);
+    snprintf(text, sizeof(text), "%" PRIu64, epoch);
+    r = db_query(db,
+                 "UPDATE teldag_data.shard_progress SET alert_epoch = $2::bigint, system_id = $3 WHERE shard "
+                 "= $1::int",
+                 3, values);
+    db_result_free(&r);
+}
+
+static void renew_epoch(struct db *db, const struct store_shard *s, uint64_t epoch, const char *reason)
+{
+    char id[16], from[24], to[24];
+    const char *values[] = {id, from, to, s->system_id, reason};
+    struct db_result *r;
+
+    snprintf(id, sizeof(id), "%d", s->shard);
+    snprintf(from, sizeof(from), "%" PRIu64, s->alert_epoch);
+    snprintf(to, sizeof(to), "%" PRIu64, epoch);
+    r = db_query(db, "SELECT teldag_data.renew_alert_epoch($1::int, $2::bigint, $3::bigint, $4, $5)", 5,
+                 values);
+    db_result_free(&r);
+}
+
+int store_settle_epoch(struct db *db, struct store_shard *s, bool set_back, const char **renewal)
+{
+    const struct epoch_facts facts = {s->stored_id, s->system_id, s->synchronous, set_back};
+    uint64_t now = (uint64_t)clock_realtime_us(); /* later = larger, also when the clock was set back */
+    uint64_t epoch = now > s->alert_epoch ? now : s->alert_epoch + 1;
+    const char *reason = epoch_renewal(&facts);
+
+    *renewal = s->alert_epoch ? reason : NULL;
+    if (*renewal) {
+        renew_epoch(db, s, epoch, reason);
+        return db_error(db) ? db_error(db) : store_load_shard(db, s);
+    }
+    if (!s->alert_epoch)
+        s->alert_epoch = epoch;
+    if (strcmp(s->stored_id, s->system_id) != 0)
+        write_identity(db, s, s->alert_epoch);
     return db_error(db);
 }
 

@@ -69,6 +69,7 @@ struct writer {
 
     struct db *db;
     bool locked;
+    uint64_t seen;     /* the highest batch this process has seen committed, its own or another's */
     bool session_read; /* positions were read, and a COMMIT's outcome settled, in this session */
     struct ledger *ledger;
     struct results *results;

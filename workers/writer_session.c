@@ -2,7 +2,8 @@
  *
  * The writer's session: connecting, the schema's version, the shard's lock, and what to believe of the ledger
  * after a connection was lost. The ledger is rebuilt only when the database is not where it was left: another
- * batch or token stands there (another daemon, a restored backup), or another server answers. */
+ * batch or token stands there (another daemon, a restored backup). Another server with the same ones is a standby
+ * that was promoted: batches are a chain, and the last one's random token proves all of it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,10 +15,12 @@
 #include "daemon/log.h"
 #include "daemon/migrate.h"
 #include "workers/commitment.h"
+#include "workers/epoch.h"
 #include "workers/writer_private.h"
 
 #define BACK_OFF_FIRST_MS 100
 #define BACK_OFF_LAST_MS  5000
+#define RECONNECT_LAST_MS 800 /* a server that was promoted meanwhile is found within a second */
 
 void writer_disconnect(struct writer *w)
 {
@@ -29,19 +32,22 @@ void writer_disconnect(struct writer *w)
  * waiting. */
 void writer_back_off(struct writer *w, const char *why)
 {
+    bool connected = w->db && db_is_connected(w->db) && strcmp(db_error_sqlstate(w->db), DB_READ_ONLY) != 0;
+    unsigned last = connected ? BACK_OFF_LAST_MS : RECONNECT_LAST_MS;
     unsigned ms = w->backoff_ms ? w->backoff_ms : BACK_OFF_FIRST_MS;
     uint64_t until;
 
     writer_say(w, WRITER_BACKING_OFF,
                "%s; trying again until it works, nothing is lost: feeds keep what is not committed", why);
     writer_count(w, &w->status.retries, 1);
-    w->backoff_ms = ms * 2 > BACK_OFF_LAST_MS ? BACK_OFF_LAST_MS : ms * 2;
+    ms = ms > last ? last : ms;
+    w->backoff_ms = ms * 2 > last ? last : ms * 2;
     ms = ms / 2 + (unsigned)rand() % (ms / 2 + 1);
     until = clock_monotonic_us() + ms * UINT64_C(1000);
-    if (!w->db || !db_is_connected(w->db))
-        writer_disconnect(w);
-    else
+    if (connected)
         db_clear_error(w->db);
+    else
+        writer_disconnect(w); /* also from a server that is no primary (any more): another one may be */
     while (clock_monotonic_us() < until && !writer_is_stopping(w)) {
         struct timespec nap = {0, 20000000};
 
@@ -56,6 +62,15 @@ static int refuse(struct writer *w, const char *text)
     return ERR_DB_CONFIG;
 }
 
+/* The last six decide how soon the server lets go of the shard's lock: when our machine is gone (keepalives, or 10 s without
+ * an answer), when we died in the middle of a long statement (looked at twice a second), or when we stand still inside a
+ * transaction. */
+static const char session_settings[] =
+    "SET search_path = pg_catalog; SET jit = off; SET enable_bitmapscan = off;"
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;"
+    "SET tcp_user_timeout = 10000; SET client_connection_check_interval = 500;"
+    "SET idle_in_transaction_session_timeout = 60000";
+
 static int open_session(struct writer *w)
 {
     char text[400];
@@ -64,7 +79,7 @@ static int open_session(struct writer *w)
     if (w->db)
         return db_error(w->db);
     writer_say(w, WRITER_CONNECTING, "%s", "");
-    w->db = db_open(w->conninfo, "teldagd writer");
+    w->db = db_open_writer(w->conninfo, "teldagd writer");
     if (!w->db)
         return ERR_NOMEM;
     err = db_error(w->db);
@@ -75,7 +90,7 @@ static int open_session(struct writer *w)
     if (err == ERR_DB_CONFIG)
         return refuse(w, text);
     if (!err)
-        err = db_run(w->db, "SET search_path = pg_catalog; SET jit = off; SET enable_bitmapscan = off");
+        err = db_run(w->db, session_settings);
     return err;
 }
 
@@ -87,12 +102,15 @@ static int take_lock(struct writer *w)
     while (!w->locked) {
         struct timespec nap = {0, 200000000};
         int pid, got = store_lock(w->db, w->shard.shard, &pid);
+        uint64_t seen;
 
         if (got < 0)
             return got;
         w->locked = got == 1;
         if (w->locked)
             break;
+        seen = store_read_batch(w->db, w->shard.shard);
+        w->seen = seen > w->seen ? seen : w->seen;
         writer_say(w, WRITER_WAITING_LOCK,
                    "another daemon (backend pid %d) writes shard %d; taking over when it ends", pid,
                    w->shard.shard);
@@ -238,15 +256,56 @@ static enum commitment_belief resolve(struct writer *w, const struct store_shard
                                              .known = w->ledger_valid,
                                              .unresolved = w->open.unresolved,
                                              .token = w->open.token,
-                                             .same_server = strcmp(now->system_id, w->shard.system_id) == 0};
+                                             .same_server =
+                                                 epoch_database_is_same(now->system_id, w->shard.system_id)};
     const struct commitment_shard found = {now->batch, now->token, now->alert_seq};
     enum commitment_belief belief = commitment_believe(&memory, &found);
 
-    if (belief == COMMITMENT_COMMITTED)
+    if (belief == COMMITMENT_COMMITTED) {
         writer_settle(w);
-    else if (w->open.unresolved)
+        log_notice("writer: the COMMIT without answer was done");
+    } else if (w->open.unresolved) {
         writer_abandon(w);
+        log_notice("writer: the COMMIT without answer was not done: its batch is applied again");
+    }
     return belief;
+}
+
+/* The log ends before what we have seen of it, or another batch stands where ours stood: a copy was restored, or a standby
+ * was promoted that had not received everything. */
+static bool is_set_back(const struct writer *w, const struct store_shard *now)
+{
+    return now->batch < w->seen || now->batch < w->shard.batch ||
+           (now->batch == w->shard.batch && now->token != w->shard.token);
+}
+
+/* A server this daemon has left behind came back as a second primary. Its log may be as long as ours or not: nothing of it
+ * is to be believed, and nothing may be written there. After a restore a restart makes us forget what we have seen. */
+static int refuse_older_server(struct writer *w, const struct store_shard *now)
+{
+    char text[400];
+
+    if (!epoch_server_is_older(now->system_id, w->shard.system_id))
+        return 0;
+    snprintf(text, sizeof(text),
+             "the server that answers is an old primary (%s; this daemon has written on %s, a later "
+             "timeline): nothing is "
+             "written to it. Stop that server, or restart teldagd if the database was restored",
+             now->system_id, w->shard.system_id);
+    return db_refuse(w->db, text);
+}
+
+/* Before anything is written under the old epoch. */
+static int settle_epoch(struct writer *w, struct store_shard *now)
+{
+    const char *renewal;
+    int err = store_settle_epoch(w->db, now, is_set_back(w, now), &renewal);
+
+    if (!err && renewal)
+        log_warning("writer: alerts go on after sequence %" PRIu64 " under a new epoch, %" PRIu64
+                    " (%s): subscribers stop, and are told",
+                    now->alert_seq, now->alert_epoch, renewal);
+    return err;
 }
 
 int writer_make_ready(struct writer *w)
@@ -265,10 +324,19 @@ int writer_make_ready(struct writer *w)
         err = store_load_shard(w->db, &now);
     if (err)
         return err;
+    err = refuse_older_server(w, &now);
+    if (err)
+        return err;
     belief = resolve(w, &now);
     if (belief == COMMITMENT_REBUILT)
         w->ledger_valid = false;
+    err = settle_epoch(w, &now);
+    if (err)
+        return err;
+    if (strcmp(now.system_id, w->shard.system_id) != 0)
+        memset(w->years, 0, sizeof(w->years)); /* a partition may have been lost with the server */
     w->shard = now;
+    w->seen = now.batch;
     err = load_streams(w);
     if (!err && belief == COMMITMENT_REBUILT)
         err = rebuild(w);

@@ -124,20 +124,27 @@ class Proxy:
         self.dir = os.path.join(home, "proxy")
         os.mkdir(self.dir)
         self.server_path = cluster.dir + "/socket/.s.PGSQL.5432"
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(self.dir + "/.s.PGSQL.5432")
-        self.listener.listen(16)
         self.conninfo = cluster.conninfo.replace(cluster.dir + "/socket", self.dir)
         self.armed, self.done = queue.Queue(), []
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.listen()
+
+    def listen(self):
+        """Also again after close()."""
+        path = self.dir + "/.s.PGSQL.5432"
+        if os.path.exists(path):
+            os.unlink(path)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(16)
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
 
     def cut(self, how):
         self.armed.put(how)
 
-    def accept(self):
+    def accept(self, listener):
         while True:
             try:
-                client, _ = self.listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             server = socket.socket(socket.AF_UNIX)
@@ -152,6 +159,11 @@ class Proxy:
             threading.Thread(target=c.downstream, daemon=True).start()
 
     def close(self):
+        """Whoever is connected stays so; nobody else gets in. shutdown() wakes the thread that waits."""
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.listener.close()
 
 

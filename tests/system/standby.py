@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""A second PostgreSQL for a system test: a physical standby of a private cluster, or a copy of one (a backup) to restore."""
+import time
+
+from harness import Cluster, wait_for
+
+
+class Copy(Cluster):
+    """pg_basebackup of a running cluster into a folder of its own, not started."""
+
+    def __init__(self, source, *options):
+        self.env = dict(source.env)
+        script = """
+            dir=$(mktemp -d "${TMPDIR:-/tmp}/teldag-pg.XXXXXX") && chmod 755 "$dir" && mkdir "$dir/socket"
+            if [ "$(id -u)" = 0 ]; then chown -R "$(cluster_user)" "$dir"; fi
+            cluster_as "$(cluster_bin)/pg_basebackup" -D "$dir/data" -d "host=%s/socket user=postgres application_name=standby" \\
+                -X stream -c fast --no-sync %s >&2 || exit 1
+            printf "unix_socket_directories = '%%s/socket'\\n" "$dir" >>"$dir/data/postgresql.conf"
+            echo "$dir" """ % (source.dir, " ".join(options))
+        self.dir = self.shell(script).strip().splitlines()[-1]
+        self.conninfo = "host=%s/socket dbname=teldag user=postgres" % self.dir
+
+
+class Standby(Copy):
+    """Streams from source; with synchronous=True the source waits for it at every COMMIT."""
+
+    def __init__(self, source, synchronous=True):
+        super().__init__(source, "-R")
+        self.up()
+        if synchronous:
+            source.sql("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+            source.sql("SELECT pg_reload_conf()")
+            wait_for(lambda: source.sql("SELECT sync_state FROM pg_stat_replication") == [["sync"]], 20, "the standby is not synchronous")
+
+    def promote(self):
+        """Returns the moment the order was given, and the moment it was a primary."""
+        asked = time.time()
+        assert self.one("SELECT pg_promote(true, 60)") == "t"
+        return asked, time.time()
+
+
+def hosts(*folders, more="target_session_attrs=read-write"):
+    """One connection string for several servers, in this order; a folder holds the socket."""
+    return "host=%s dbname=teldag user=postgres %s" % (",".join(folders), more)
+
+
+def socket_of(cluster):
+    return cluster.dir + "/socket"
