@@ -184,7 +184,8 @@ static void say_what_roles_lack(struct db *db)
     struct db_result *r =
         db_query(db,
                  "SELECT string_agg(format('CREATE ROLE %I NOLOGIN;', w), ' '), current_user FROM "
-                 "unnest(ARRAY['teldag_writer', 'teldag_reader']) AS u (w)"
+                 "unnest(ARRAY['teldag_writer', 'teldag_reader', 'teldag_inspection_reader', "
+                 "'teldag_board_reader', 'teldag_school_reader', 'teldag_public_reader']) AS u (w)"
                  " WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = w)",
                  0, NULL);
     const char *missing = db_rows(r) == 1 ? db_text(r, 0, 0) : "";
@@ -193,7 +194,11 @@ static void say_what_roles_lack(struct db *db)
     if (!*missing)
         rights = db_query(db,
                           "SELECT has_schema_privilege('teldag_reader', 'teldag', 'USAGE')"
-                          " AND has_schema_privilege('teldag_writer', 'teldag_data', 'USAGE')",
+                          " AND has_schema_privilege('teldag_writer', 'teldag_data', 'USAGE')"
+                          " AND has_schema_privilege('teldag_inspection_reader', 'teldag', 'USAGE')"
+                          " AND has_schema_privilege('teldag_board_reader', 'teldag_own', 'USAGE')"
+                          " AND has_schema_privilege('teldag_school_reader', 'teldag_own', 'USAGE')"
+                          " AND has_schema_privilege('teldag_public_reader', 'teldag_public', 'USAGE')",
                           0, NULL);
     if (*missing || (db_rows(rights) == 1 && strcmp(db_text(rights, 0, 0), "t") != 0))
         printf("the roles for readers and for a daemon that is not the owner lack something. %s%s%s"

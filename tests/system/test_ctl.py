@@ -49,21 +49,23 @@ def test_migrate_by_an_owner_without_createrole():
     """The README's way: the daemon's user owns the database. What it may not do is said, with the commands."""
     d = bench()[0]
     sql, conninfo = d.cluster.sql, d.cluster.conninfo.replace("user=postgres", "user=owner").replace("dbname=teldag", "dbname=owned")
-    sql("ALTER ROLE teldag_writer RENAME TO aside_writer; ALTER ROLE teldag_reader RENAME TO aside_reader; CREATE ROLE owner LOGIN")
+    roles = ["teldag_writer", "teldag_reader", "teldag_inspection_reader", "teldag_board_reader", "teldag_school_reader", "teldag_public_reader"]
+    make = "; ".join(f"CREATE ROLE {r} NOLOGIN" for r in roles)
+    sql("".join(f"ALTER ROLE {r} RENAME TO aside_{r};" for r in roles) + "CREATE ROLE owner LOGIN")
     try:
         sql("CREATE DATABASE owned OWNER owner")
         said = d.ctl("migrate", "--database", conninfo)
-        assert "CREATE ROLE teldag_writer NOLOGIN" in said and "SELECT teldag_data.grant_roles()" in said, said
+        assert all(f"CREATE ROLE {r} NOLOGIN" in said for r in roles) and "SELECT teldag_data.grant_roles()" in said, said
         assert "CREATE ROLE" in d.ctl("migrate", "--database", conninfo), "it is said again while it is so"
-        sql("CREATE ROLE teldag_writer NOLOGIN; CREATE ROLE teldag_reader NOLOGIN; CREATE ROLE ann LOGIN IN ROLE teldag_reader")
+        sql(make + "; CREATE ROLE ann LOGIN IN ROLE teldag_reader")
         assert "grant_roles" in d.ctl("migrate", "--database", conninfo), "roles without rights"
         sql("SELECT teldag_data.grant_roles()", conninfo)
         assert "ROLE" not in d.ctl("migrate", "--database", conninfo)
         assert sql("SELECT count(*) FROM teldag.allocation", conninfo.replace("user=owner", "user=ann")) == [["0"]]
     finally:
         sql("DROP DATABASE IF EXISTS owned")
-        sql("DROP ROLE IF EXISTS ann; DROP ROLE IF EXISTS teldag_writer; DROP ROLE IF EXISTS teldag_reader; DROP ROLE owner;"
-            "ALTER ROLE aside_writer RENAME TO teldag_writer; ALTER ROLE aside_reader RENAME TO teldag_reader")
+        sql("DROP ROLE IF EXISTS ann; " + "".join(f"DROP ROLE IF EXISTS {r};" for r in roles) + "DROP ROLE owner;" +
+            "".join(f"ALTER ROLE aside_{r} RENAME TO {r};" for r in roles))
 
 
 def test_alerts():
