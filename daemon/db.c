@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/failpoint.h"
+
 #define COPY_FLUSH_BYTES (256u << 10)
 #define PREPARED_MAX     64
 #define UNIX_TO_PG_DAYS  10957 /* 1970-01-01 to 2000-01-01 */
@@ -27,6 +29,10 @@ struct db {
     char *buffer; /* COPY IN rows not yet sent */
     size_t buffer_len, buffer_room;
     char *row; /* COPY OUT: what libpq gave last */
+#ifdef TELDAGD_FAILPOINTS
+    char who[16];  /* last word of the application's name */
+    char copy[64]; /* label of the COPY that runs */
+#endif
 };
 struct db_result {
     PGresult *result;
@@ -78,6 +84,104 @@ static int remember_result(struct db *db, const PGresult *result)
         error = ERR_DB_RETRY;
     return remember(db, error, sqlstate, text && *text ? text : PQerrorMessage(db->conn));
 }
+
+#ifdef TELDAGD_FAILPOINTS
+
+/* ---- failpoints: every call and every statement may lose its connection or be answered by an error ---- */
+
+#include <sys/socket.h>
+
+static void cut_connection(struct db *db)
+{
+    if (PQsocket(db->conn) >= 0)
+        shutdown(PQsocket(db->conn), SHUT_RDWR);
+}
+
+/* An error from the server itself, so that an open transaction has failed there too. */
+static void fail_for_real(struct db *db, const char *sqlstate)
+{
+    char sql[160];
+    PGresult *result;
+
+    snprintf(sql, sizeof(sql), "DO $$BEGIN RAISE EXCEPTION 'failpoint' USING ERRCODE = '%s'; END$$",
+             *sqlstate ? sqlstate : "53200");
+    result = PQexec(db->conn, sql);
+    remember_result(db, result);
+    PQclear(result);
+}
+
+/* true: the call has failed, and why is remembered. */
+static bool fault_call(struct db *db)
+{
+    char sqlstate[6] = "";
+    enum failpoint_act act = failpoint_reach_call(db->who, sqlstate);
+
+    if (act == FAILPOINT_ACT_CUT)
+        cut_connection(db);
+    if (act == FAILPOINT_ACT_ERROR) {
+        if (PQstatus(db->conn) == CONNECTION_OK && PQtransactionStatus(db->conn) != PQTRANS_ACTIVE)
+            fail_for_real(db, sqlstate);
+        else
+            remember(db, class_of(*sqlstate ? sqlstate : "53200"), sqlstate, "failpoint");
+    }
+    return act == FAILPOINT_ACT_ERROR;
+}
+
+static bool fault_at(struct db *db, const char *label, const char *when)
+{
+    char sqlstate[6] = "";
+    enum failpoint_act act;
+
+    if (strcmp(db->who, "writer") != 0 && strcmp(db->who, "publisher") != 0 && strcmp(label, "commit") != 0)
+        return false; /* teldagctl's questions change nothing */
+    act = failpoint_reach_sql(db->who, label, when, sqlstate);
+    if (act == FAILPOINT_ACT_CUT)
+        cut_connection(db);
+    if (act == FAILPOINT_ACT_ERROR && strcmp(when, "before") == 0)
+        fail_for_real(db, sqlstate);
+    else if (act == FAILPOINT_ACT_ERROR)
+        remember(db, class_of(*sqlstate ? sqlstate : "53200"), sqlstate, "failpoint");
+    return act == FAILPOINT_ACT_ERROR;
+}
+
+static bool fault_before(struct db *db, const char *sql)
+{
+    char label[64];
+
+    failpoint_label(sql, label, sizeof(label));
+    return fault_call(db) || fault_at(db, label, "before");
+}
+
+static void fault_after(struct db *db, const char *sql)
+{
+    char label[64];
+
+    failpoint_label(sql, label, sizeof(label));
+    fault_at(db, label, "after");
+}
+
+static PGresult *commit_for_faults(struct db *db)
+{
+    PGresult *result, *last = NULL;
+
+    if (fault_call(db) || fault_at(db, "commit", "before"))
+        db_clear_error(db); /* the transaction has failed: COMMIT will be answered ROLLBACK */
+    if (PQsendQuery(db->conn, "COMMIT") == 1)
+        PQflush(db->conn);
+    fault_at(db, "commit", "sent");
+    while ((result = PQgetResult(db->conn))) {
+        PQclear(last);
+        last = result;
+    }
+    fault_at(db, "commit", "answered");
+    return last;
+}
+#else
+#define fault_call(db)        false
+#define fault_at(db, l, w)    false
+#define fault_before(db, sql) false
+#define fault_after(db, sql)  ((void)0)
+#endif
 
 static bool is_configuration(const char *message, size_t len)
 {
@@ -147,11 +251,16 @@ static struct db *open_with(const char *conninfo, const char *application_name, 
 
     if (!db)
         return NULL;
+#ifdef TELDAGD_FAILPOINTS
+    snprintf(db->who, sizeof(db->who), "%s",
+             strrchr(application_name, ' ') ? strrchr(application_name, ' ') + 1 : application_name);
+#endif
     db->conn = PQconnectdbParams(keys, values, 1);
     if (PQstatus(db->conn) != CONNECTION_OK)
         remember(db, class_of_connect(PQerrorMessage(db->conn)), "", PQerrorMessage(db->conn));
     else
         PQsetNoticeProcessor(db->conn, ignore_notice, NULL);
+    (void)fault_call(db);
     return db;
 }
 
@@ -242,13 +351,14 @@ int db_run(struct db *db, const char *sql)
     PGresult *result;
     ExecStatusType status;
 
-    if (db->error)
+    if (db->error || fault_before(db, sql))
         return db->error;
     result = PQexec(db->conn, sql);
     status = PQresultStatus(result);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY)
         remember_result(db, result);
     PQclear(result);
+    fault_after(db, sql);
     return db->error;
 }
 
@@ -271,9 +381,13 @@ static struct db_result *wrap(struct db *db, PGresult *result)
 
 struct db_result *db_query(struct db *db, const char *sql, int count, const char *const *values)
 {
-    if (db->error)
+    struct db_result *r;
+
+    if (db->error || fault_before(db, sql))
         return NULL;
-    return wrap(db, PQexecParams(db->conn, sql, count, NULL, values, NULL, NULL, 0));
+    r = wrap(db, PQexecParams(db->conn, sql, count, NULL, values, NULL, NULL, 0));
+    fault_after(db, sql);
+    return r;
 }
 
 /* The statement's text; prepared on this connection the first time. Our own bug when there is none. */
@@ -288,6 +402,8 @@ static const struct db_embedded *prepare(struct db *db, const char *name, int co
     while (s->name && strcmp(s->name, name) != 0)
         s++;
     assert(s->name && db->prepared_count < PREPARED_MAX);
+    if (fault_call(db))
+        return NULL;
     result = PQprepare(db->conn, s->name, s->text, count, NULL);
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
         remember_result(db, result);
@@ -299,9 +415,13 @@ static const struct db_embedded *prepare(struct db *db, const char *name, int co
 
 struct db_result *db_named(struct db *db, const char *statement, int count, const char *const *values)
 {
-    if (db->error || !prepare(db, statement, count))
+    struct db_result *r;
+
+    if (db->error || !prepare(db, statement, count) || fault_call(db) || fault_at(db, statement, "before"))
         return NULL;
-    return wrap(db, PQexecPrepared(db->conn, statement, count, values, NULL, NULL, 0));
+    r = wrap(db, PQexecPrepared(db->conn, statement, count, values, NULL, NULL, 0));
+    (void)fault_at(db, statement, "after");
+    return r;
 }
 
 void db_result_free(struct db_result **r)
@@ -369,7 +489,11 @@ int db_commit(struct db *db)
 
     if (db->error)
         return db->error;
+#ifdef TELDAGD_FAILPOINTS
+    result = commit_for_faults(db);
+#else
     result = PQexec(db->conn, "COMMIT");
+#endif
     if (PQresultStatus(result) == PGRES_COMMAND_OK && strcmp(PQcmdStatus(result), "COMMIT") == 0) {
         PQclear(result);
         return 0;
@@ -387,6 +511,7 @@ int db_commit(struct db *db)
 
 void db_rollback(struct db *db)
 {
+    (void)fault_call(db);
     if (PQstatus(db->conn) != CONNECTION_OK)
         return;
     if (PQtransactionStatus(db->conn) == PQTRANS_ACTIVE) { /* a COPY that broke off */
@@ -447,7 +572,8 @@ static inline void put_int8(struct db *db, uint64_t v)
 
 static void flush(struct db *db)
 {
-    if (!db->error && db->buffer_len && PQputCopyData(db->conn, db->buffer, (int)db->buffer_len) != 1)
+    if (!db->error && db->buffer_len && !fault_call(db) &&
+        PQputCopyData(db->conn, db->buffer, (int)db->buffer_len) != 1)
         remember(db, ERR_DB_RETRY, "", PQerrorMessage(db->conn));
     db->buffer_len = 0;
 }
@@ -457,12 +583,16 @@ int db_copy_in(struct db *db, const char *sql)
     static const char header[19] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
     PGresult *result;
 
-    if (db->error)
+#ifdef TELDAGD_FAILPOINTS
+    failpoint_label(sql, db->copy, sizeof(db->copy));
+#endif
+    if (db->error || fault_call(db) || fault_at(db, db->copy, "before"))
         return db->error;
     result = PQexec(db->conn, sql);
     if (PQresultStatus(result) != PGRES_COPY_IN)
         remember_result(db, result);
     PQclear(result);
+    (void)fault_at(db, db->copy, "begun");
     db->buffer_len = 0;
     put(db, header, sizeof(header));
     return db->error;
@@ -553,6 +683,8 @@ int db_copy_in_end(struct db *db, uint64_t *rows)
         *rows = 0;
     put_int2(db, UINT16_MAX);
     flush(db);
+    (void)fault_at(db, db->copy, "ending");
+    (void)fault_call(db);
     if (PQstatus(db->conn) != CONNECTION_OK)
         return remember(db, ERR_DB_RETRY, "", PQerrorMessage(db->conn));
     if (PQtransactionStatus(db->conn) != PQTRANS_ACTIVE)
@@ -568,6 +700,7 @@ int db_copy_in_end(struct db *db, uint64_t *rows)
         if (PQstatus(db->conn) != CONNECTION_OK)
             break;
     }
+    (void)fault_at(db, db->copy, "after");
     return db->error;
 }
 
@@ -577,7 +710,11 @@ int db_copy_out(struct db *db, const char *sql)
 {
     PGresult *result;
 
-    if (db->error)
+#ifdef TELDAGD_FAILPOINTS
+    snprintf(db->copy, sizeof(db->copy), "read_");
+    failpoint_label(strchr(sql, '(') + 1, db->copy + 5, sizeof(db->copy) - 5);
+#endif
+    if (db->error || fault_call(db) || fault_at(db, db->copy, "before"))
         return db->error;
     result = PQexec(db->conn, sql);
     if (PQresultStatus(result) != PGRES_COPY_OUT)
@@ -590,6 +727,7 @@ static int end_copy_out(struct db *db)
 {
     PGresult *result;
 
+    (void)fault_call(db);
     while ((result = PQgetResult(db->conn))) {
         if (PQresultStatus(result) != PGRES_COMMAND_OK)
             remember_result(db, result);
@@ -597,6 +735,7 @@ static int end_copy_out(struct db *db)
         if (PQstatus(db->conn) != CONNECTION_OK)
             break;
     }
+    (void)fault_at(db, db->copy, "after");
     return db->error;
 }
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/failpoint.h"
+
 #define MIGRATE_LOCK "7234017283807667300"
 
 static bool table_exists(struct db *db)
@@ -72,12 +74,17 @@ static int apply(struct db *db, const struct db_embedded *m)
     const char *values[1] = {m->name};
     struct db_result *r;
 
+    FAILPOINT(migrate, before_begin);
     db_begin(db);
+    FAILPOINT(migrate, begun);
     db_run(db, m->text);
+    FAILPOINT(migrate, applied);
     r = db_query(db, "INSERT INTO teldag_data.schema_migration (version) VALUES ($1)", 1, values);
     db_result_free(&r);
+    FAILPOINT(migrate, recorded);
     if (db_commit(db) != 0)
         db_rollback(db);
+    FAILPOINT(migrate, committed);
     return db_error(db);
 }
 
@@ -88,6 +95,7 @@ int migrate_run(struct db *db, void (*done)(const char *name), char *text, size_
 
     db_run(db, "SET client_min_messages = warning");
     db_run(db, "SELECT pg_advisory_lock(" MIGRATE_LOCK ")");
+    FAILPOINT(migrate, locked);
     count = applied(db, unknown, sizeof(unknown));
     if (unknown[0]) {
         snprintf(
@@ -104,6 +112,7 @@ int migrate_run(struct db *db, void (*done)(const char *name), char *text, size_
         }
         done(m->name);
     }
+    FAILPOINT(migrate, before_unlock);
     db_run(db, "SELECT pg_advisory_unlock(" MIGRATE_LOCK ")");
     if (db_error(db))
         snprintf(text, text_len, "%s", db_error_text(db));

@@ -17,6 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "daemon/failpoint.h"
 #include "daemon/log.h"
 #include "tools/feed_lines.h"
 #include "tools/feed_options.h"
@@ -44,9 +45,11 @@ static bool try_ack(struct pump_state *s, int timeout_ms)
     if (poll(fds, 2, timeout_ms) < 0 || !fds[0].revents)
         return true;
     len = snprintf(text, sizeof text, "ack %" PRIu64 "\n", s->last);
+    FAILPOINT(feed, before_ack);
     if (write(s->pump->out, text, (size_t)len) ==
         len) { /* POLLOUT on a pipe: at least PIPE_BUF fits, so all or nothing */
         s->ack_due = false;
+        FAILPOINT(feed, after_ack);
         return false;
     }
     if (errno == EAGAIN || errno == EINTR)
@@ -94,10 +97,12 @@ static int commit(struct pump_state *s)
     if (count == 0)
         return 0;
     report_refused(s);
+    FAILPOINT(feed, before_append);
     if (journal_append(s->pump->journal, batch, count, &s->last) != 0) {
         log_error("%s", journal_error());
         return journal_error_exit();
     }
+    FAILPOINT(feed, after_append);
     feed_lines_clear(s->lines);
     s->ack_due = true;
     try_ack(s, 0);
@@ -139,6 +144,7 @@ static int read_input(struct pump_state *s)
     s->at = 0;
     s->len = got > 0 ? (size_t)got : 0;
     s->ended = got <= 0;
+    FAILPOINT(feed, read_input);
     return 0;
 }
 

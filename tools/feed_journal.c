@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "daemon/failpoint.h"
 #include "daemon/wire.h"
 
 #define FORMAT_VERSION  1
@@ -187,6 +188,7 @@ static int open_environment(struct journal *j, bool create, size_t map_bytes)
     int rc, dead = 0;
     if (create && mkdir(j->directory, 0700) != 0 && errno != EEXIST)
         return fail(j->directory, "create folder", errno);
+    FAILPOINT(journal, create_folder);
     if (!create && !is_there(j->directory))
         return refuse(EX_UNAVAILABLE, j->directory,
                       "there is no journal here; teldag-feed append or serve makes one");
@@ -197,6 +199,7 @@ static int open_environment(struct journal *j, bool create, size_t map_bytes)
         rc = mdb_env_set_mapsize(j->env, map_bytes);
     if (rc == 0)
         rc = mdb_env_set_maxdbs(j->env, 2);
+    FAILPOINT(journal, open_environment);
     /* NOTLS: a snapshot belongs to its object, not to the thread.
      */
     if (rc == 0)
@@ -235,10 +238,14 @@ static int open_databases(struct journal *j, const char *stream, bool create)
         rc = mdb_dbi_open(txn, "records", create ? MDB_CREATE : 0, &j->records);
     if (rc == 0 && create)
         rc = create_meta(j, txn, stream);
+    if (create)
+        FAILPOINT(journal, create_before_commit);
     if (rc == 0) {
         rc = mdb_txn_commit(txn);
         txn = NULL;
     }
+    if (create)
+        FAILPOINT(journal, create_after_commit);
     mdb_txn_abort(txn);
     return rc;
 }
@@ -359,6 +366,7 @@ static int put_lines(struct journal *j, MDB_txn *txn, const struct journal_line 
         MDB_val key = {8, bytes}, value = {lines[i].len, (void *)(uintptr_t)lines[i].data};
         put_u64((*next)++, bytes);
         rc = mdb_cursor_put(cursor, &key, &value, MDB_APPEND);
+        FAILPOINT(journal, append_put);
     }
     if (cursor)
         mdb_cursor_close(cursor);
@@ -379,16 +387,20 @@ int journal_append(struct journal *j, const struct journal_line *lines, size_t c
     MDB_txn *txn = NULL;
     struct journal_state state;
     int rc = mdb_txn_begin(j->env, NULL, 0, &txn);
+    FAILPOINT(journal, append_begin);
     if (rc == 0)
         rc = get_state(j, txn, &state);
     if (rc == 0)
         rc = put_lines(j, txn, lines, count, &state.next);
     if (rc == 0)
         rc = put_number(j, txn, "next", state.next);
+    if (FAILPOINT_ERROR(journal, append_before_commit))
+        rc = EIO;
     if (rc == 0) {
         rc = mdb_txn_commit(txn);
         txn = NULL;
     }
+    FAILPOINT(journal, append_after_commit);
     mdb_txn_abort(txn);
     if (rc)
         return write_error(j, rc);
@@ -413,6 +425,7 @@ static int trim_chunk(struct journal *j, uint64_t keep_from, bool *done)
     }
     if (rc == 0 && keep_from > state.first)
         rc = put_number(j, txn, "first", keep_from);
+    FAILPOINT(journal, trim_first);
     if (rc == 0)
         rc = mdb_cursor_open(txn, j->records, &cursor);
     while (rc == 0 && removed < TRIM_CHUNK) {
@@ -421,15 +434,18 @@ static int trim_chunk(struct journal *j, uint64_t keep_from, bool *done)
             rc = MDB_NOTFOUND;
         if (rc == 0)
             rc = mdb_cursor_del(cursor, 0);
+        FAILPOINT(journal, trim_delete);
         removed += rc == 0;
     }
     *done = rc == MDB_NOTFOUND;
     if (cursor)
         mdb_cursor_close(cursor);
+    FAILPOINT(journal, trim_before_commit);
     if (rc == 0 || rc == MDB_NOTFOUND) {
         rc = mdb_txn_commit(txn);
         txn = NULL;
     }
+    FAILPOINT(journal, trim_after_commit);
     mdb_txn_abort(txn);
     return rc ? fail(j->directory, "trim", rc) : 0;
 }

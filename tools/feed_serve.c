@@ -24,6 +24,7 @@
 #include "daemon/answer.h"
 #include "daemon/bus.h"
 #include "daemon/clock.h"
+#include "daemon/failpoint.h"
 #include "daemon/log.h"
 #include "daemon/process.h"
 #include "daemon/wire.h"
@@ -189,8 +190,11 @@ static int publish_records(struct server *s)
                                       MESSAGE_BYTES, &bytes, &more);
         if (count == 0)
             err = ERR_MISSING;
-        else
+        else {
+            FAILPOINT(feed, before_publish);
             err = send_message(s, NULL, s->stream, WIRE_RECORDS, 0, s->published, count, bytes);
+            FAILPOINT(feed, after_publish);
+        }
         if (err == ERR_AGAIN) /* cannot happen on XPUB, which drops; and dropping is what it would mean */
             err = 0;
         s->published += count;
@@ -205,6 +209,7 @@ static int publish_head(struct server *s, uint64_t now_us)
     if (now_us < s->next_head_us)
         return 0;
     s->next_head_us = now_us + HEAD_PERIOD_US;
+    FAILPOINT(feed, before_head);
     err = send_message(s, NULL, s->stream, WIRE_HEAD, 0, s->state.next, 0, 0);
     return err == ERR_AGAIN ? 0 : err;
 }
@@ -239,9 +244,11 @@ static int answer_records(struct server *s, const struct bus_frame *peer, const 
                                       smaller(MESSAGE_BYTES, left), &bytes, &more);
         if (count == 0)
             return ERR_MISSING;
+        FAILPOINT(feed, before_answer);
         err = send_message(s, peer, s->stream, WIRE_RECORDS, q->tag, seq, count, bytes);
         if (err)
             return forgive_peer(err);
+        FAILPOINT(feed, within_answer);
         seq += count;
         left -= bytes < left ? bytes : left;
     }
@@ -266,6 +273,7 @@ static int take_fetch(struct server *s, const struct bus_frame *peer, const stru
     int err = journal_read_begin(s->journal, &read, &s->state);
     if (err)
         return err;
+    FAILPOINT(feed, read_begun);
     kept = kept_now(s);
     a = answer_fetch(&kept, q, max_events);
     if (a.kind == ANSWER_EPOCH || a.kind == ANSWER_GONE)
@@ -274,6 +282,7 @@ static int take_fetch(struct server *s, const struct bus_frame *peer, const stru
         err = answer_records(s, peer, q, &a, read);
     else
         err = forgive_peer(send_message(s, peer, name, WIRE_HEAD, q->tag, a.shown, 0, 0));
+    FAILPOINT(feed, after_answer);
     journal_read_end(&read);
     return err;
 }
@@ -300,6 +309,7 @@ static int answer_request(struct server *s, const struct bus_message *m)
         return answer_error(s, &f[0], "wrong number of frames");
     if (verb == WIRE_HELLO) {
         struct answer_kept kept;
+        FAILPOINT(feed, hello);
         if (journal_read_state(s->journal, &s->state) != 0)
             return ERR_IO;
         kept = kept_now(s);

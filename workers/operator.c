@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "daemon/failpoint.h"
 #include "daemon/log.h"
 #include "workers/allocation.h"
 #include "workers/report.h"
@@ -229,14 +230,18 @@ static void reload(struct service *s, struct reload *out)
     *out = (struct reload){.code = EX_CONFIG};
     pthread_mutex_lock(&s->reload_mutex);
     notify_reloading(s->notify);
+    FAILPOINT(reload, begun);
     struct config *wanted = config_load(s->config->path, out->text, sizeof out->text);
     if (wanted)
         out->code = service_load_files(wanted, &rules, &keys, out->text, sizeof out->text);
     if (wanted && out->code == 0) {
+        FAILPOINT(reload, files_read);
         config_compare(s->config, wanted, out->live, sizeof out->live, out->restart, sizeof out->restart);
         out->code = apply_rules(s, &rules, out->text, sizeof out->text);
+        FAILPOINT(reload, rules_applied);
         if (out->code == 0)
             take_over(s->config, wanted);
+        FAILPOINT(reload, taken_over);
     }
     rules_free(&rules);
     pseudonym_keys_free(&keys);

@@ -19,6 +19,7 @@
 #include "daemon/answer.h"
 #include "daemon/clock.h"
 #include "daemon/db.h"
+#include "daemon/failpoint.h"
 #include "daemon/log.h"
 #include "daemon/wire.h"
 
@@ -105,6 +106,7 @@ static int read_position(struct publisher *p, uint64_t *last)
             p->epoch = epoch;
             p->next = *last + 1;
             p->positioned = true;
+            FAILPOINT(publisher, positioned);
         }
     }
     db_result_free(&r);
@@ -212,11 +214,14 @@ static void send_live(struct publisher *p)
 
             p->next = (uint64_t)db_int(r, i, 0);
             snprintf(topic, sizeof(topic), "%s/%s/%s", p->stream, db_text(r, i, 2), db_text(r, i, 3));
+            FAILPOINT(publisher, before_frame);
             sent += send_records(p, p->xpub, NULL, topic, 0, p->next, 1, db_text(r, i, 1),
                                  strlen(db_text(r, i, 1))) == 0;
             p->next++;
+            FAILPOINT(publisher, after_frame);
         }
         db_result_free(&r);
+        FAILPOINT(publisher, sent);
     }
     if (db_error(p->db)) {
         lose_database(p);
@@ -234,6 +239,7 @@ static void send_head(struct publisher *p)
         return;
     p->head_us = now;
     send_live(p); /* also when a wake-up was missed */
+    FAILPOINT(publisher, before_head);
     if (p->positioned && send_header(p, p->xpub, NULL, p->stream, 0, p->next))
         return;
 }
@@ -273,12 +279,15 @@ static void send_answer(struct publisher *p, const struct bus_frame *peer, const
         if (!n)
             break;
         total += len;
+        FAILPOINT(publisher, before_answer);
         err = send_records(p, p->router, peer, p->stream, q->tag, first, n, payload, len);
+        FAILPOINT(publisher, within_answer);
     }
     free(payload);
     db_result_free(&r);
     if (!err && send_header(p, p->router, peer, p->stream, q->tag, head))
         return;
+    FAILPOINT(publisher, after_answer);
     count(p, &p->status.fetches, 1);
 }
 
@@ -310,6 +319,7 @@ static void answer(struct publisher *p, const struct bus_message *m)
     uint64_t last = 0;
     uint32_t most = 0;
 
+    FAILPOINT(publisher, request);
     if (m->count < 4) {
         if (m->count >= 1)
             send_error(p, peer,
@@ -363,8 +373,10 @@ static void *run(void *context)
 
         if (bus_poll(items, 3, 200) == ERR_CLOSED)
             break;
-        if (items[2].readable && read(p->wake_fd, &wakes, sizeof(wakes)) == sizeof(wakes))
+        if (items[2].readable && read(p->wake_fd, &wakes, sizeof(wakes)) == sizeof(wakes)) {
+            FAILPOINT(publisher, woken);
             send_live(p);
+        }
         take_requests(p);
         send_head(p);
     }

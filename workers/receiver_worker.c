@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "daemon/failpoint.h"
 #include "daemon/log.h"
 
 #define BATCH_EVENTS_MAX 1000
@@ -123,16 +124,22 @@ static void deliver(struct receiver *r, const struct bus_frame *payload, uint32_
     struct event_batch *list = decode_lines(r, payload->data, payload->len, skip, first_seq);
     uint64_t events = 0, dead = 0;
 
+    if (FAILPOINT_ERROR(receiver, decoded)) { /* as if memory had run out */
+        free_batches(list);
+        list = NULL;
+    }
     for (const struct event_batch *b = list; b; b = b->next) {
         events += b->count;
         for (uint32_t i = 0; i < b->count; i++)
             dead += b->events[i].type == EVENT_DEAD;
     }
+    FAILPOINT(receiver, before_put);
     if (!list || inbox_put(r->inbox, list) != 0) {
         free_batches(list);
         position_undeliver(&r->position, first_seq);
         return;
     }
+    FAILPOINT(receiver, after_put);
     r->received_events += events;
     r->dead_events += dead;
 }
@@ -143,6 +150,7 @@ static void take_records(struct receiver *r, const struct wire_header *h, const 
     int lines = wire_count_lines(payload->data, payload->len);
     struct position_delivery d = position_records(&r->position, h, lines, live, queue_room(r), now_us);
 
+    FAILPOINT(receiver, received);
     if (d.action == POSITION_DELIVER)
         deliver(r, payload, d.skip, h->first_seq + d.skip);
 }
@@ -276,7 +284,9 @@ static void follow_orders(struct receiver *r)
     r->stream_id = v.stream_id;
     if (r->best_effort && v.order_epoch == 0)
         v.order_epoch = (uint64_t)clock_realtime_us();
+    FAILPOINT(receiver, order_seen);
     position_reset(&r->position, v.order_epoch, v.order_next, now_us);
+    FAILPOINT(receiver, order_obeyed);
 }
 
 static int send_request(struct receiver *r, const struct position_ask *ask)
@@ -293,6 +303,10 @@ static int send_request(struct receiver *r, const struct position_ask *ask)
     h.sent_us = (uint64_t)clock_realtime_us();
     wire_encode_header(&h, header);
     wire_encode_u32(ask->max_events, max_events);
+    if (fetch)
+        FAILPOINT(receiver, before_fetch);
+    else
+        FAILPOINT(receiver, before_hello);
     return bus_send(r->dealer, frames, fetch ? 4 : 3);
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "daemon/clock.h"
+#include "daemon/failpoint.h"
 #include "workers/epoch.h"
 
 #define LOCK_CLASS 1952804204 /* "teld": the advisory lock's first half; the second is the shard */
@@ -417,8 +418,10 @@ int store_replay(struct db *db, const struct store_shard *shard, struct ledger *
         if (i > 0 && db_int(epochs, i - 1, 0) == db_int(epochs, i, 0))
             err = ledger_accept_epoch(ledger, p->batch.stream_id, p->batch.epoch,
                                       strcmp(db_text(epochs, i, 2), "t") == 0);
+        FAILPOINT(rebuild, epoch_begun);
         if (!err)
             err = replay_epoch(p, years);
+        FAILPOINT(rebuild, epoch_replayed);
     }
     ledger_commit(ledger);
     *events = p->events;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/clock.h"
+#include "daemon/failpoint.h"
 #include "daemon/log.h"
 #include "workers/commitment.h"
 #include "workers/event_value.h"
@@ -84,6 +85,7 @@ int writer_first_acts(struct writer *w)
     bool comparable = strcmp(w->shard.rules_hash, rules_hash(w->in_force)) == 0;
     int err = comparable ? mend_differences(w) : 0;
 
+    FAILPOINT(rebuild, compared);
     if (!err && strcmp(w->shard.rules_hash, rules_hash(w->wanted)) != 0)
         err = put_rules_in_force(w);
     return err;
@@ -103,6 +105,7 @@ static int do_rules(struct writer *w, struct writer_request *q)
     w->stored = old; /* in force until the new one is */
     w->wanted = q->rules;
     q->rules = NULL;
+    FAILPOINT(reload, rules_taken);
     err = put_rules_in_force(w);
     if (!err)
         say(q, "rules set %s is in force", w->shard.rules_hash);

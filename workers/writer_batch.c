@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 #include "daemon/clock.h"
+#include "daemon/failpoint.h"
 #include "daemon/log.h"
 #include "workers/commitment.h"
 #include "workers/event_render.h"
@@ -316,8 +317,10 @@ static int write_replay(struct writer *w, const struct writer_tx *tx, int64_t no
     uint64_t events;
     int err = store_logs(w->db, tx->items, tx->count, now_us);
 
+    FAILPOINT(writer, replay_logged);
     if (!err)
         err = writer_build_ledger(w, &w->open.ledger, &events);
+    FAILPOINT(writer, replay_built);
     if (!err)
         err = compute_changes(w, tx, w->open.ledger);
     return err;
@@ -384,6 +387,7 @@ static int write_transaction(struct writer *w, const struct writer_tx *tx)
         err = advance_streams(w, tx);
     if (!err)
         err = tx->replay ? write_replay(w, tx, now_us) : log_and_apply(w, tx, now_us);
+    FAILPOINT(writer, applied);
     if (!err)
         err = store_fence(w->db, &w->shard, w->open.changes.alert_count, w->open.token);
     if (!err)
@@ -508,26 +512,33 @@ static int attempt(struct writer *w, const struct writer_tx *tx)
 
     if (err)
         return err;
+    FAILPOINT(writer, years_made);
     w->open.tx = *tx;
     ledger_begin(w->ledger);
     err = write_transaction(w, tx);
+    FAILPOINT(writer, written);
     if (!err)
         err = db_commit(w->db);
     switch (commitment_overlay_after(err)) {
     case COMMITMENT_FOLD: {
         const struct changes *c = &w->open.changes;
 
+        FAILPOINT(writer, before_settle);
         time_commit(w, clock_monotonic_us() - started, tx->count,
                     tx->count + c->count_count + c->closed_count + c->allocation_count + c->alert_count);
         writer_settle(w);
+        FAILPOINT(writer, after_settle);
         break;
     }
     case COMMITMENT_HOLD:
+        FAILPOINT(writer, commit_unknown);
         w->open.unresolved = true;
         break;
     case COMMITMENT_DROP:
+        FAILPOINT(writer, before_rollback);
         db_rollback(w->db);
         writer_abandon(w);
+        FAILPOINT(writer, abandoned);
         break;
     }
     return err;
@@ -640,6 +651,7 @@ static int transact_items(struct writer *w, struct store_item *items, size_t cou
     err = writer_transact(w, &tx);
     if (err != ERR_DB_DATA)
         return err;
+    FAILPOINT(writer, halving);
     if (count > 1) {
         err = transact_items(w, items, count / 2);
         return err ? err : transact_items(w, items + count / 2, count - count / 2);
@@ -651,6 +663,7 @@ static int transact_items(struct writer *w, struct store_item *items, size_t cou
         return ERR_DB_CONFIG;
     }
     err = bury(w, &items[0], why);
+    FAILPOINT(writer, buried);
     return err ? err : transact_items(w, items, 1);
 }
 

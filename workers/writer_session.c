@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "daemon/clock.h"
+#include "daemon/failpoint.h"
 #include "daemon/log.h"
 #include "daemon/migrate.h"
 #include "workers/commitment.h"
@@ -218,6 +219,7 @@ static int rebuild(struct writer *w)
     int err;
 
     writer_say(w, WRITER_REBUILDING, "%s", "reading the logs back");
+    FAILPOINT(rebuild, begun);
     ledger_free(&w->ledger);
     results_free(&w->results);
     err = choose_rules(w);
@@ -228,17 +230,20 @@ static int rebuild(struct writer *w)
         err = store_load_fixed(w->db, &w->fixed);
     if (!err)
         err = writer_build_ledger(w, &w->ledger, &events);
+    FAILPOINT(rebuild, replayed);
     if (!err && !(w->results = results_new()))
         err = ERR_NOMEM;
     if (!err)
         err = store_load_results(w->db, &w->shard, w->ledger, w->results);
     if (!err)
         err = count_dead_letters(w);
+    FAILPOINT(rebuild, loaded);
     db_rollback(w->db);
     if (err)
         return err;
     w->ledger_valid = w->first_acts_due = true;
     w->generation++;
+    FAILPOINT(rebuild, done);
     memset(w->years, 0, sizeof(w->years)); /* perhaps another database */
     pthread_mutex_lock(&w->mutex);
     w->status.rebuilds++;
@@ -327,7 +332,9 @@ int writer_make_ready(struct writer *w)
     err = refuse_older_server(w, &now);
     if (err)
         return err;
+    FAILPOINT(writer, before_resolve);
     belief = resolve(w, &now);
+    FAILPOINT(writer, after_resolve);
     if (belief == COMMITMENT_REBUILT)
         w->ledger_valid = false;
     err = settle_epoch(w, &now);
@@ -347,6 +354,7 @@ int writer_make_ready(struct writer *w)
                                              : "the logs hold a row that is no event of this version");
         return err;
     }
+    FAILPOINT(writer, session_read);
     w->session_read = true;
     w->backoff_ms = 0;
     writer_publish_numbers(w);

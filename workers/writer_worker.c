@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "daemon/clock.h"
+#include "daemon/failpoint.h"
 #include "daemon/log.h"
 #include "workers/writer_private.h"
 
@@ -170,16 +171,21 @@ static int turn(struct writer *w)
     int err = writer_step_clock(w);
 
     if (!err && begin_order(w)) {
+        FAILPOINT(writer, order_begun);
         err = writer_do_request(w, &w->order);
+        FAILPOINT(writer, order_done);
         answer_order(w, err);
+        FAILPOINT(writer, order_answered);
         err = err == ERR_FENCE || err == ERR_CLOSED || err == ERR_DB_CONFIG ? err : 0;
     }
     if (!err)
         err = write_stream_alerts(w);
     if (!err && !w->pending)
         append_pending(w, inbox_take(w->config.inbox, WRITER_BATCH_EVENTS, TURN_MS));
-    if (!err && w->pending)
+    if (!err && w->pending) {
+        FAILPOINT(writer, events_taken);
         err = writer_apply_pending(w);
+    }
     return err;
 }
 
