@@ -51,7 +51,8 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 SIM_SRC    := $(wildcard tests/sim/sim_*.c)
 SIM_BIN    := $(patsubst tests/sim/%.c,$(BUILD)/tests/%,$(SIM_SRC))
 
-.PHONY: all binaries tests-built help deps check security-table check-unit check-sim check-conf check-sql check-system check-san lint bench demo \
+.PHONY: all binaries tests-built help deps check security-table check-unit check-sim check-conf check-sql check-system check-san \
+        check-faults lint bench demo \
         install clean format
 all: binaries
 
@@ -114,6 +115,7 @@ check: deps
 	+@$(MAKE) --no-print-directory -j$(JOBS) binaries tests-built
 	+@$(SAN_MAKE) -j$(JOBS) binaries tests-built
 	+@$(TSAN_MAKE) -j$(JOBS) build-tsan/tests/test_inbox
+	+@$(FAULT_MAKE) -j$(JOBS) binaries
 	@tests/check.sh
 
 ## make check-unit, check-sim, check-conf, check-sql, check-system, check-san: one suite
@@ -128,6 +130,13 @@ check-san: deps
 	+@$(TSAN_MAKE) -j$(JOBS) build-tsan/tests/test_inbox
 	@BUILD=build-san tests/run.sh san
 	@BUILD=build-tsan tests/run.sh tsan
+
+## make check-faults  the fault campaign, some ten minutes, and the table of docs/reliability.md; LONG=1: a million events and
+##                    a thousand kills
+check-faults: deps
+	+@$(MAKE) --no-print-directory -j$(JOBS) binaries
+	+@$(FAULT_MAKE) -j$(JOBS) binaries
+	@LONG=$(LONG) tests/run.sh campaign
 
 ## make lint       include boundaries, formatting, cppcheck, shellcheck, manual pages
 lint: deps

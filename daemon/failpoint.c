@@ -203,7 +203,7 @@ static const char *word_after(const char *sql, const char *prefix)
 
 void failpoint_label(const char *sql, char *out, int len)
 {
-    const char *table = word_after(sql, "teldag_data.");
+    const char *table = word_after(sql, "_data.") /* the schema */;
     int n = 0;
 
     if (strncmp(sql, "SELECT EXISTS", 13) == 0)

@@ -18,6 +18,7 @@ run() { # BUILD, suites
     bad=$((bad + failed))
 }
 run build lint unit conf sim sql system bench
+run build-fault faults
 run build-san san
 run build-tsan tsan
 printf 'all suites in %d s\n' "$(($(date +%s) - started))"

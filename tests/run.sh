@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Runs suites of tests and adds up their counts: tests/run.sh SUITE... with BUILD naming the folder of the binaries.
-#   unit sim conf sql system san tsan bench lint
+#   unit sim conf sql system san tsan bench lint faults campaign
 # Each test's output goes to BUILD/log; a failure prints its log. Two tests run at a time (TEST_JOBS). The last line is
 # "N passed, N failed".
 set -u
@@ -16,7 +16,7 @@ mkdir -p "$logs"
 results=$(mktemp -d)
 template=''
 trap 'rm -rf "$results" "$template"' EXIT
-case " $* " in *" sql "* | *" system "* | *" san "* | *" bench "*)
+case " $* " in *" sql "* | *" system "* | *" san "* | *" bench "* | *" faults "* | *" campaign "*)
     template=$(mktemp -d)
     chmod 755 "$template"
     # shellcheck source=tests/system/cluster.sh
@@ -120,6 +120,35 @@ suite_tsan() {
 
 suite_bench() {
     start bench-smoke env BENCH_EVENTS=100000 "$python" tests/bench/run.py
+    wait
+}
+
+# The programs with failpoints (BUILD=build-fault): each point reached and crashed at once, a seeded mixture of other faults.
+suite_faults() {
+    local t
+    export FAULTS_OUT=$logs/faults FAULT_FORM=short
+    rm -rf "$FAULTS_OUT"
+    for t in tests/faults/test_*.py; do
+        start "fault-$(basename "$t" .py)" "$python" "$t"
+    done
+    wait
+}
+
+# make check-faults: the same for longer, and every script tests/faults/fault_*.py, each within its time; then the table of
+# docs/reliability.md from what they recorded. LONG=1: a million events and a thousand kills.
+suite_campaign() {
+    local t form=medium bound=1200
+    export FAULTS_OUT=${FAULTS_OUT:-build/faults}
+    rm -rf "$FAULTS_OUT"
+    if [ -n "${LONG:-}" ]; then form=long bound=7200; fi
+    for t in tests/faults/test_*.py; do
+        start "campaign-$(basename "$t" .py)" env BUILD=build-fault FAULT_FORM=$form timeout -k 10 $bound "$python" "$t"
+    done
+    for t in tests/faults/fault_*.py; do
+        [ -e "$t" ] && start "campaign-$(basename "$t" .py)" env BUILD=build FAULT_FORM=$form timeout -k 10 600 "$python" "$t"
+    done
+    wait
+    start campaign-table "$python" tests/faults/table.py
     wait
 }
 

@@ -133,6 +133,7 @@ class Town:
             world.feeds.append(feed)
             self.producers[stream] = Producer(feed, [])
         self.past = {stream: [] for stream in STREAMS}  # lines of earlier epochs
+        self.ids = {}  # line to the id of its event
         rules = rules_folder(world.home, [('envelope_bao = { value = ""', 'envelope_bao = { value = "64500.00"'),
                                           ('envelope_so = { value = ""', 'envelope_so = { value = "43000.01"')])
         self.d = world.daemon([p.feed for p in self.producers.values()], today="2024-10-01", rules=rules, near=(3, 1), **options).migrate()
@@ -259,10 +260,15 @@ class Town:
         for stream in STREAMS:
             for epoch, lines in enumerate([l for l in self.past[stream] + [self.producers[stream].lines] if l], 1):
                 for seq, line in enumerate(lines, 1):
-                    right = json.loads(line)["id"] in standing.get((stream, epoch, seq), [])
+                    right = self.id_of(line) in standing.get((stream, epoch, seq), [])
                     lost += not right
                     doubled -= right
         return lost, doubled
+
+    def id_of(self, line):
+        if line not in self.ids:
+            self.ids[line] = json.loads(line)["id"]
+        return self.ids[line]
 
     def expect_all(self):
         """After everything was sent again and caught up: nothing lost, nothing doubled, every figure right, every alert once."""
