@@ -120,8 +120,9 @@
     X(writer, select_schema_migration)                                                                       \
     X(writer, select_try_advisory_lock)                                                                      \
     X(writer, select_locks)                                                                                  \
-    X(writer, select_control_system)                                                                         \
+    X(writer, select_shard_progress)                                                                         \
     X(writer, update_shard_progress)                                                                         \
+    X(writer, select_renew_alert_epoch)                                                                      \
     X(writer, insert_shard_progress)                                                                         \
     X(writer, select_local_log)                                                                              \
     X(writer, insert_stream)                                                                                 \

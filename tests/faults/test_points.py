@@ -136,6 +136,14 @@ class Round:
         t.start()
         return t.d.process
 
+    def first_epoch(self):
+        """A database whose alert log has no epoch yet."""
+        t = self.town
+        t.d.kill()
+        t.cluster.sql("UPDATE teldag_data.shard_progress SET alert_epoch = 0, system_id = ''")
+        t.start()
+        return t.d.process
+
     # ---- the round ----
 
     def run(self):
@@ -211,7 +219,8 @@ WAYS = [
     (r"writer\.(halving|buried)", Round.poison),
     (r"writer\.(replay_|update_dead_letter|select_exists)", Round.retry),
     (r"writer\.select_locks", Round.locked),
-    (r"writer\.update_shard_progress", Round.new_epoch),
+    (r"writer\.update_shard_progress", Round.first_epoch),
+    (r"writer\.select_renew", Round.new_epoch),
     (r"rebuild\.|writer\.(rules_|clock_|read_|select_|insert_|begin_isolation|set_|.*resolve|session_read|local_append)|receiver\.(order_|before_)",
      Round.restart),
     (r"", Round.step),
@@ -268,7 +277,7 @@ def run_rounds(town, rounds):
         print("%-52s in flight %3d, lost %d, doubled %d, recovery %.2f s, round %.2f s" %
               (r.plan, in_flight, lost, doubled, seconds, time.monotonic() - started), flush=True)
         assert lost == doubled == 0, (r.plan, row)
-        if way_to(r.name) is Round.new_epoch:
+        if way_to(r.name) in (Round.new_epoch, Round.first_epoch):
             town.follower.kill()
             town.follower.events = []
             town.follower.start()
@@ -286,6 +295,7 @@ def plans(names):
     """(name, plan) of every round of this form."""
     made = [(n, PLANS.get(n, n + "=kill")) for n in names if not re.match(ELSEWHERE, n)]
     made += [("writer.select_dead_letter." + when, "writer.select_dead_letter.%s=kill@1" % when) for when in ("before", "after")]
+    made += [("writer.select_locks." + when, "writer.select_shard_progress.%s=kill" % when) for when in ("before", "after")]
     # A COMMIT whose answer is lost, of events and of each kind of act: nothing may be done twice.
     sent = [(way, "writer.commit.sent=cut") for way in ("writer.commit.sent", "writer.budget_x", "writer.reference_x", "reload.x",
                                                         "writer.order_x", "writer.epoch_record.x", "writer.update_dead_letter.x")]
