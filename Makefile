@@ -10,6 +10,8 @@ PACKAGES_BUILD := gcc make pkg-config libc6-dev libzmq3-dev libpq-dev libconfig-
                   libsodium-dev
 PACKAGES_RUN   := postgresql postgresql-client tzdata
 PACKAGES_TEST  := git libcmocka-dev python3 python3-zmq clang-format cppcheck shellcheck systemd prometheus curl procps util-linux strace binutils openssl
+# Only `make fuzz` needs a second compiler; `make check` replays the corpus with gcc.
+PACKAGES_FUZZ  := clang-14 libclang-rt-14-dev
 PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)
 
 V ?= 0
@@ -50,6 +52,9 @@ UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_BIN   := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 SIM_SRC    := $(wildcard tests/sim/sim_*.c)
 SIM_BIN    := $(patsubst tests/sim/%.c,$(BUILD)/tests/%,$(SIM_SRC))
+
+FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN   := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(FUZZ_SRC))
 
 .PHONY: all binaries tests-built help deps check security-table check-unit check-sim check-conf check-sql check-system check-san \
         check-faults lint bench demo \
@@ -102,12 +107,29 @@ $(BUILD)/tests/$(basename $(notdir $(1))): $(BUILD)/$(basename $(1)).o $(addpref
 endef
 $(foreach t,$(UNIT_SRC) $(SIM_SRC),$(eval $(call test_rule,$(t))))
 
-tests-built: $(UNIT_BIN) $(SIM_BIN)
+# A fuzz target takes what it does not fake from the library. Its main is libFuzzer's (FUZZER set: make fuzz), or replays its
+# corpus.
+FUZZER ?=
+define fuzz_rule
+$(BUILD)/tests/$(basename $(notdir $(1))): $(BUILD)/$(basename $(1)).o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) \
+  $(addprefix $(BUILD)/,$(shell sed -n 's/^.*links: *//p' $(1))) $(LIB)
+	@mkdir -p $$(@D)
+	$(if $(Q),@echo '  LD   '$$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(FUZZER) -o $$@ $$^ $(LIBS)
+endef
+$(foreach t,$(FUZZ_SRC),$(eval $(call fuzz_rule,$(t))))
+
+fuzz-built: $(FUZZ_BIN)
+tests-built: $(UNIT_BIN) $(SIM_BIN) $(FUZZ_BIN)
 
 SAN_MAKE  := $(MAKE) --no-print-directory BUILD=build-san OPT='-O1 -g -fno-omit-frame-pointer' \
              SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined'
 FAULT_MAKE := $(MAKE) --no-print-directory BUILD=build-fault OPT='-O2 -g' FAULTS=1
 TSAN_MAKE := $(MAKE) --no-print-directory BUILD=build-tsan OPT='-O1 -g' SANITIZE='-fsanitize=thread'
+FUZZ_MAKE := $(MAKE) --no-print-directory BUILD=build-fuzz CC='$(FUZZ_CC)' OPT='-O2 -g -fno-omit-frame-pointer' \
+             SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' \
+             FUZZER='-fsanitize=fuzzer,address,undefined'
+FUZZ_CC   := clang-14
 JOBS      := $(shell nproc)
 
 ## make check      everything below; the last line is "N passed, N failed"
@@ -141,6 +163,14 @@ check-faults: deps
 ## make lint       include boundaries, formatting, cppcheck, shellcheck, manual pages
 lint: deps
 	@tests/lint.sh
+
+## make fuzz       libFuzzer over every target, RUNS=10000000 executions each; TARGETS="event config" for some of them
+RUNS ?= 10000000
+.PHONY: fuzz fuzz-built
+fuzz:
+	@tools/install-packages.sh $(PACKAGES) $(PACKAGES_FUZZ)
+	+@$(FUZZ_MAKE) -j$(JOBS) fuzz-built
+	@/usr/bin/python3 tests/fuzz/run.py --runs $(RUNS) $(TARGETS)
 
 ## make bench      events/s as a ratio to COPY, latencies, memory, rebuild time (docs/performance.md)
 bench: deps
@@ -177,6 +207,6 @@ install: binaries
 	install -m 644 systemd/teldagd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/teldagd.conf
 
 clean:
-	rm -rf build build-san build-tsan build-fault
+	rm -rf build build-san build-tsan build-fault build-fuzz build-cov
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

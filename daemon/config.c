@@ -6,19 +6,17 @@
  * text is prepared first. Knows nothing of what the values are for. */
 #include "daemon/config.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <libconfig.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "daemon/config_check.h"
+#include "daemon/config_text.h"
 #include "daemon/wire.h"
 
-#define FILE_BYTES_MAX  (1 << 20)
 #define STREAMS_MAX     256
 #define METRICS_DEFAULT "127.0.0.1:9464"
 
@@ -380,132 +378,20 @@ static int walk_group(struct walk *w, const config_setting_t *group, const char 
     return 0;
 }
 
-/* 3. The text, before libconfig sees it. */
+/* 3. The text, then the tree. */
 
-static char *read_text(struct walk *w)
-{
-    char *text = NULL;
-    FILE *file = fopen(w->config->path, "re");
-    struct stat info;
-    if (!file || fstat(fileno(file), &info) != 0) {
-        fail(w, 0, "cannot be read: %s", strerror(errno));
-        goto out;
-    }
-    if (S_ISDIR(info.st_mode)) {
-        fail(w, 0, "is a directory");
-        goto out;
-    }
-    text = malloc(FILE_BYTES_MAX + 1);
-    if (!text) {
-        fail(w, 0, "out of memory");
-        goto out;
-    }
-    size_t len = fread(text, 1, FILE_BYTES_MAX + 1, file);
-    if (ferror(file) || len > FILE_BYTES_MAX || memchr(text, '\0', len)) {
-        fail(w, 0,
-             ferror(file) ? "cannot be read: %s"
-                          : "not a configuration file: too large or with zero bytes%.0s",
-             strerror(errno));
-        free(text);
-        text = NULL;
-        goto out;
-    }
-    text[len] = '\0';
-out:
-    if (file)
-        fclose(file);
-    return text;
-}
-
-/* Length of a string, comment or name at p that must be copied as it is; 0 when there is none. */
-static size_t opaque_length(const char *p)
-{
-    size_t n = 0;
-    if (*p == '"') {
-        for (n = 1; p[n] && p[n] != '"'; n++)
-            if (p[n] == '\\' && p[n + 1])
-                n++;
-        return n + (p[n] == '"');
-    }
-    if (*p == '#' || (p[0] == '/' && p[1] == '/'))
-        return strcspn(p, "\n");
-    if (p[0] == '/' && p[1] == '*') {
-        const char *end = strstr(p + 2, "*/");
-        return end ? (size_t)(end + 2 - p) : strlen(p);
-    }
-    if ((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || *p == '*')
-        return strspn(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_*");
-    return 0;
-}
-
-/* Copies the integer at p (n bytes) and makes it a 64-bit one when it may not fit 32 bits. */
-static char *copy_integer(char *o, const char *p, size_t n)
-{
-    bool hex = n > 2 && (p[1] == 'x' || p[1] == 'X');
-    size_t digits = hex ? n - 2 : n, narrow = hex ? 7 : 9, widest = hex ? 15 : 18;
-    if (digits > widest) /* also beyond 64 bits: as large as it can be written safely */
-        return stpcpy(o, hex ? "0xfffffffffffffffL" : "999999999999999999L");
-    o = mempcpy(o, p, n);
-    if (digits > narrow && p[n] != 'L')
-        *o++ = 'L';
-    return o;
-}
-
-/* libconfig reads an integer with atoi(), so 3000000000 would become -1294967296 and 4294967299 would
- * become 3. Giving every integer that may not fit 32 bits its 64-bit form (suffix L) lets the walk see its
- * size. */
-static char *widen_integers(const char *text)
-{
-    char *out = malloc(2 * strlen(text) + 32), *o = out;
-    if (!out)
-        return NULL;
-    for (const char *p = text; *p;) {
-        size_t n = opaque_length(p);
-        if (n == 0 && *p >= '0' && *p <= '9') {
-            bool hex = p[0] == '0' && (p[1] == 'x' || p[1] == 'X');
-            n = hex ? 2 + strspn(p + 2, "0123456789abcdefABCDEF") : strspn(p, "0123456789");
-            bool decimal_point = !hex && (p[n] == '.' || p[n] == 'e' || p[n] == 'E');
-            if (!decimal_point) {
-                o = copy_integer(o, p, n);
-                p += n;
-                p += *p == 'L' && o[-1] == 'L'; /* a suffix that is there already */
-                continue;
-            }
-            n += strspn(p + n, "0123456789.eE");
-        }
-        if (n == 0)
-            n = 1;
-        o = mempcpy(o, p, n);
-        p += n;
-    }
-    *o = '\0';
-    return out;
-}
-
-/* One file holds the whole configuration: an error always has one file and one line. */
-static int refuse_include(struct walk *w, const char *text)
-{
-    unsigned line = 1;
-    for (const char *p = text; *p;) {
-        if (*p == '@')
-            return fail(w, line, "@include is not supported; write all keys in this file");
-        size_t n = opaque_length(p);
-        for (size_t i = 0, step = n ? n : 1; i < step; i++)
-            line += *p++ == '\n';
-    }
-    return 0;
-}
-
-static int parse_and_walk(struct walk *w)
+static int parse_and_walk(struct walk *w, const char *text)
 {
     int err = ERR_INVALID;
-    char *text = NULL, *wide = NULL;
+    char *wide = NULL;
     config_t tree;
+    unsigned directive = config_text_find_directive(text);
     config_init(&tree);
-    text = read_text(w);
-    if (!text || refuse_include(w, text) != 0)
+    if (directive) {
+        err = fail(w, directive, "@include is not supported; write all keys in this file");
         goto out;
-    wide = widen_integers(text);
+    }
+    wide = config_text_widen(text);
     if (!wide) {
         err = fail(w, 0, "out of memory");
         goto out;
@@ -520,14 +406,13 @@ static int parse_and_walk(struct walk *w)
         err = check_partitions(w, root);
 out:
     config_destroy(&tree);
-    free(text);
     free(wide);
     return err;
 }
 
 /* 4. The public face. */
 
-struct config *config_load(const char *path, char *error, size_t error_len)
+struct config *config_parse(const char *path, const char *text, char *error, size_t error_len)
 {
     struct config *c = calloc(1, sizeof *c);
     struct walk w = {.config = c, .error = error, .error_len = error_len};
@@ -541,7 +426,7 @@ struct config *config_load(const char *path, char *error, size_t error_len)
     c->shards = 1;
     c->near_pupils = 3;
     c->near_hours = 1;
-    if (parse_and_walk(&w) != 0) {
+    if (parse_and_walk(&w, text) != 0) {
         config_free(&c);
         return NULL;
     }
@@ -553,6 +438,19 @@ struct config *config_load(const char *path, char *error, size_t error_len)
             config_free(&c);
         }
     }
+    return c;
+}
+
+struct config *config_load(const char *path, char *error, size_t error_len)
+{
+    char reason[256];
+    char *text = config_text_read(path, reason, sizeof reason);
+    struct config *c = NULL;
+    if (text)
+        c = config_parse(path, text, error, error_len);
+    else
+        snprintf(error, error_len, "%s: %s", path, reason);
+    free(text);
     return c;
 }
 

@@ -27,6 +27,8 @@ struct config {
 };
 /* NULL and error text ("teldagd.conf:12: streams.[0].subscribee: unknown key; did you mean subscribe?"). */
 struct config *config_load(const char *path, char *error, size_t error_len);
+/* The same of a text in memory; path only names it. */
+struct config *config_parse(const char *path, const char *text, char *error, size_t error_len);
 void config_free(struct config **config);
 void config_print(const struct config *config, FILE *out); /* parses back to itself */
 /* Names of keys that differ and can (or cannot) be applied while running, comma separated, "" when none. */

@@ -71,25 +71,26 @@ static bool may_change(const struct ucred *peer)
     return peer->uid == 0 || (peer->uid == geteuid() && peer->uid != OVERFLOW_UID);
 }
 
-static void run_command(struct connection *c, const struct control_command *command,
+static void run_command(const struct control_command *command, void *context, const struct ucred *peer,
                         const struct json_value *request, struct json_writer *answer)
 {
-    if (command->changes && !may_change(&c->peer)) {
-        log_warning("control: %s refused to uid %u, pid %d", command->name, (unsigned)c->peer.uid,
-                    (int)c->peer.pid);
+    if (command->changes && !may_change(peer)) {
+        log_warning("control: %s refused to uid %u, pid %d", command->name, (unsigned)peer->uid,
+                    (int)peer->pid);
         control_refuse(
             answer, EX_NOPERM,
             "%s changes something, which only root and the daemon's own user may do; this is uid %u: "
             "ask with sudo",
-            command->name, (unsigned)c->peer.uid);
+            command->name, (unsigned)peer->uid);
         return;
     }
     if (command->changes)
-        log_notice("control: %s by uid %u, pid %d", command->name, (unsigned)c->peer.uid, (int)c->peer.pid);
-    command->run(c->control->context, request, answer);
+        log_notice("control: %s by uid %u, pid %d", command->name, (unsigned)peer->uid, (int)peer->pid);
+    command->run(context, request, answer);
 }
 
-static void run_request(struct connection *c, const char *line, struct json_writer *answer)
+static void run_request(const struct control_command *commands, void *context, const struct ucred *peer,
+                        const char *line, struct json_writer *answer)
 {
     char reason[256];
     struct json_value *request = json_parse(line, reason, sizeof reason);
@@ -98,16 +99,31 @@ static void run_request(struct connection *c, const char *line, struct json_writ
         control_refuse(answer, EX_USAGE, "not a JSON object: %s", reason);
         return;
     }
-    const struct control_command *command = c->control->commands;
+    const struct control_command *command = commands;
     while (name && command->name && strcmp(command->name, name) != 0)
         command++;
     if (!name || !command->name) {
         control_refuse(answer, EX_USAGE, name ? "unknown command \"%.64s\"" : "\"command\" is missing%s",
                        name ? name : "");
     } else {
-        run_command(c, command, request, answer);
+        run_command(command, context, peer, request, answer);
     }
     json_free(&request);
+}
+
+char *control_answer(const struct control_command *commands, void *context, const struct ucred *peer,
+                     const char *line, size_t len)
+{
+    struct json_writer answer;
+    json_writer_init(&answer);
+    json_open_object(&answer, NULL);
+    if (strlen(line) == len)
+        run_request(commands, context, peer, line, &answer);
+    else
+        control_refuse(&answer, EX_USAGE, "not a JSON object: it has a zero byte");
+    json_close_object(&answer);
+    json_write_text(&answer, "\n");
+    return json_writer_take(&answer);
 }
 
 static bool send_all(int fd, const char *bytes, size_t len)
@@ -124,17 +140,10 @@ static bool send_all(int fd, const char *bytes, size_t len)
     return true;
 }
 
-static bool answer_line(struct connection *c, const char *line)
+static bool answer_line(struct connection *c, const char *line, size_t len)
 {
-    struct json_writer answer;
-    json_writer_init(&answer);
-    json_open_object(&answer, NULL);
-    run_request(c, line, &answer);
-    json_close_object(&answer);
-    json_write_text(&answer, "\n");
-    size_t len = answer.len;
-    char *text = json_writer_take(&answer);
-    bool sent = text && send_all(c->fd, text, len);
+    char *text = control_answer(c->control->commands, c->control->context, &c->peer, line, len);
+    bool sent = text && send_all(c->fd, text, strlen(text));
     free(text);
     return sent;
 }
@@ -158,7 +167,7 @@ static void *serve_connection(void *argument)
         bool good = true;
         while (good && (end = memchr(start, '\n', len)) != NULL) {
             *end = '\0';
-            good = answer_line(c, start);
+            good = answer_line(c, start, (size_t)(end - start));
             len -= (size_t)(end + 1 - start);
             start = end + 1;
         }

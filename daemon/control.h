@@ -11,6 +11,7 @@
 #include "daemon/json.h"
 
 struct control;
+struct ucred;
 struct control_command {
     const char *name;
     /* Any thread, several at a time. Writes the members of the answer (the object is open). */
@@ -28,3 +29,8 @@ void control_stop(struct control **control);
 /* The answer of a command that was refused: {"error": text, "code": exit code}. */
 void control_refuse(struct json_writer *answer, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* One request line (len bytes, and a NUL behind them) into its answer, which ends with a newline; the caller frees it.
+ * NULL: out of memory. */
+char *control_answer(const struct control_command *commands, void *context, const struct ucred *peer,
+                     const char *line, size_t len);

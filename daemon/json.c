@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Small helpers over yajl's tree, and a writer. Strings go out as they are but for what JSON must escape;
+ * Small helpers over yajl's tree, and a writer. Strings go out as they are but for what JSON must escape and what could
+ * steer a terminal;
  * bytes that are not UTF-8 become U+FFFD, so that what we send can always be parsed. */
 #include "daemon/json.h"
 
@@ -158,6 +159,24 @@ const char *json_name_at(const struct json_value *object, size_t i)
     return json_is_object(object) && i < json_count(object) ? node(object)->u.object.keys[i] : NULL;
 }
 
+static void change_strings(struct yajl_val_s *v, void (*change)(char *text))
+{
+    if (v->type == yajl_t_string)
+        change(v->u.string);
+    for (size_t i = 0; v->type == yajl_t_array && i < v->u.array.len; i++)
+        change_strings(v->u.array.values[i], change);
+    for (size_t i = 0; v->type == yajl_t_object && i < v->u.object.len; i++) {
+        change((char *)(uintptr_t)v->u.object.keys[i]);
+        change_strings(v->u.object.values[i], change);
+    }
+}
+
+void json_change_strings(struct json_value *v, void (*change)(char *text))
+{
+    if (v)
+        change_strings((struct yajl_val_s *)v, change);
+}
+
 void json_writer_init(struct json_writer *w)
 {
     *w = (struct json_writer){0};
@@ -239,8 +258,8 @@ static void append_quoted(struct json_writer *w, const char *s)
             escaped[0] = '\\';
             escaped[1] = (char)*p;
             append(w, escaped, 2);
-        } else if (*p < ' ' || *p == 0x7f) {
-            snprintf(escaped, sizeof escaped, "\\u%04x", *p);
+        } else if (*p < ' ' || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0)) {
+            snprintf(escaped, sizeof escaped, "\\u%04x", n == 2 ? p[1] : *p);
             append(w, escaped, 6);
         } else {
             append(w, (const char *)p, n);

@@ -26,6 +26,8 @@ double json_double(const struct json_value *v, double otherwise);
 bool json_bool(const struct json_value *v, bool otherwise);
 bool json_is_object(const struct json_value *v);
 bool json_is_array(const struct json_value *v);
+/* Calls change() with every string and every name of the tree; it must not make one longer. v may be NULL. */
+void json_change_strings(struct json_value *v, void (*change)(char *text));
 /* Elements of an array, members of an object; 0 for anything else. */
 size_t json_count(const struct json_value *v);
 const struct json_value *json_at(const struct json_value *v, size_t i);

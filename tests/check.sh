@@ -17,7 +17,7 @@ run() { # BUILD, suites
     total=$((total + passed))
     bad=$((bad + failed))
 }
-run build lint unit conf sim sql system bench
+run build lint unit conf sim fuzz sql system bench
 run build-fault faults
 run build-san san
 run build-tsan tsan

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Runs suites of tests and adds up their counts: tests/run.sh SUITE... with BUILD naming the folder of the binaries.
-#   unit sim conf sql system san tsan bench lint faults campaign
+#   unit sim fuzz conf sql system san tsan bench lint faults campaign
 # Each test's output goes to BUILD/log; a failure prints its log. Two tests run at a time (TEST_JOBS). The last line is
 # "N passed, N failed".
 set -u
@@ -73,6 +73,16 @@ suite_sim() {
     wait
 }
 
+# The corpus of every fuzz target, without libFuzzer.
+suite_fuzz() {
+    local t
+    for t in tests/fuzz/fuzz_*.c; do
+        t=$(basename "$t" .c)
+        start "$t${1:-}" "$BUILD/tests/$t" "tests/fuzz/corpus/${t#fuzz_}"
+    done
+    wait
+}
+
 suite_conf() {
     start conf tests/conf/run.sh "$BUILD"
     wait
@@ -104,6 +114,7 @@ suite_san() {
     export TEST_SLOW=4 SIM_SEEDS=150 TEST_RUNS=20000 FEED_ROUNDS=8 CRASH_ROUNDS=3
     suite_unit -san
     suite_sim -san
+    suite_fuzz -san
     start feed-san "$python" tests/system/feed.py "$BUILD/teldag-feed"
     for t in test_path test_bad_input test_crash test_follow; do
         [ -e "tests/system/$t.py" ] && start "$t-san" "$python" "tests/system/$t.py"

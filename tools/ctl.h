@@ -32,7 +32,10 @@ struct db *ctl_connect_writer(struct ctl *ctl, const char *conninfo, int *code);
  * --json on the same line. Rows, or -1 and then nothing is printed. */
 int ctl_print_query(struct ctl *ctl, struct db *db, const char *title, const char *sql, int count,
                     const char *const *values);
-void ctl_disarm(char *text); /* control characters become '?', for a terminal; JSON escapes them itself */
+/* ctl_text.c: control characters become '?', for a terminal; JSON escapes them itself. The second parses a line of JSON
+ * whose every text and name is disarmed. */
+void ctl_disarm(char *text);
+struct json_value *ctl_parse(const char *line, char *error, size_t error_len);
 int ctl_database_error(struct db *db); /* says it; exit code */
 bool ctl_is_school(const char *text);  /* 1-9 digits */
 

@@ -104,7 +104,7 @@ struct json_value *ctl_ask(struct ctl *ctl, const char *request, int *code, bool
     silent = !line && (errno == EAGAIN || errno == EWOULDBLOCK);
     close(fd);
     if (line)
-        answer = json_parse(line, error, sizeof(error));
+        answer = ctl_parse(line, error, sizeof(error));
     if (!answer) {
         *code = EX_UNAVAILABLE;
         if (!quiet && silent)

@@ -39,7 +39,7 @@ static void stop(int signal_number)
 static void print_alert(struct follower *f, const char *line, size_t len)
 {
     char error[100], *copy = strndup(line, len);
-    struct json_value *event = copy ? json_parse(copy, error, sizeof(error)) : NULL;
+    struct json_value *event = copy ? ctl_parse(copy, error, sizeof(error)) : NULL;
     const struct json_value *a = event ? json_get(event, "data") : NULL;
     const char *kind = json_string(json_get(a, "kind"), ""),
                *school = json_string(json_get(a, "school_id"), "");

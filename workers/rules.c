@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/config_text.h"
 #include "workers/allocation.h"
 
 #define YEAR_FIRST   1990 /* years of use a set answers for; outside, the nearest of these */
@@ -638,13 +639,41 @@ static int walk_group(struct reading *r, const config_setting_t *group, const ch
     return 0;
 }
 
-static int read_file(const char *path, int year, struct row_list *list, struct failure *f)
+/* "2024-2025.conf" -> 2024; -1 otherwise. */
+static int year_of_file(const char *name)
 {
+    static const char shape[] = "DDDD-DDDD.conf"; /* D: a digit */
+    for (size_t i = 0; i < sizeof shape; i++)
+        if (shape[i] == 'D' ? name[i] < '0' || name[i] > '9' : name[i] != shape[i])
+            return -1;
+    int year = atoi(name);
+    return atoi(name + 5) == year + 1 && year_is_known(year) ? year : -1;
+}
+
+static int year_of_path(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return year_of_file(slash ? slash + 1 : path);
+}
+
+static int read_file(const struct rules_file *file, int year, struct row_list *list, struct failure *f)
+{
+    const char *path = file->path;
     struct reading r = {.path = path, .year = year, .list = list, .f = f};
+    unsigned directive = config_text_find_directive(file->text);
     config_t config;
     config_init(&config);
     int rc = ERR_INVALID;
-    if (!config_read_file(&config, path)) {
+    if (year < 0) {
+        fail(f, "%s: a rules file is named after its school year of use, such as 2024-2025.conf", path);
+        goto out;
+    }
+    if (directive) {
+        fail(f, "%s:%u: @include is not supported; a rules file states every parameter itself", path,
+             directive);
+        goto out;
+    }
+    if (!config_read_string(&config, file->text)) {
         fail(f, "%s:%d: %s", path, config_error_line(&config), config_error_text(&config));
         goto out;
     }
@@ -659,15 +688,19 @@ out:
     return rc;
 }
 
-/* "2024-2025.conf" -> 2024; -1 otherwise. */
-static int year_of_file(const char *name)
+struct rules_set *rules_parse(const struct rules_file *files, size_t count, struct rules_near near,
+                              char *error, size_t error_len)
 {
-    static const char shape[] = "DDDD-DDDD.conf"; /* D: a digit */
-    for (size_t i = 0; i < sizeof shape; i++)
-        if (shape[i] == 'D' ? name[i] < '0' || name[i] > '9' : name[i] != shape[i])
-            return -1;
-    int year = atoi(name);
-    return atoi(name + 5) == year + 1 && year_is_known(year) ? year : -1;
+    struct failure f = {error, error_len};
+    struct row_list list = {0};
+    struct rules_set *set = NULL;
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = read_file(&files[i], year_of_path(files[i].path), &list, &f);
+    if (rc == 0)
+        set = build_set(&list, near, &f);
+    free_rows(list.rows, list.count);
+    return set;
 }
 
 static int is_rules_file(const struct dirent *entry)
@@ -676,33 +709,50 @@ static int is_rules_file(const struct dirent *entry)
     return entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".conf") == 0;
 }
 
+/* The text of one file of the folder; text NULL after a message. */
+static struct rules_file open_file(const char *directory, const char *name, struct failure *f)
+{
+    struct rules_file file = {0};
+    char *path = NULL, reason[256];
+    if (asprintf(&path, "%s/%s", directory, name) < 0)
+        path = NULL;
+    file.path = path;
+    if (path)
+        file.text = config_text_read(path, reason, sizeof reason);
+    if (!path)
+        fail(f, "out of memory");
+    else if (!file.text)
+        fail(f, "%s: %s", path, reason);
+    return file;
+}
+
 struct rules_set *rules_load(const char *directory, struct rules_near near, char *error, size_t error_len)
 {
     struct failure f = {error, error_len};
-    struct row_list list = {0};
     struct rules_set *set = NULL;
     struct dirent **names = NULL;
-    int rc = 0, count = scandir(directory, &names, is_rules_file, alphasort);
+    int opened = 0, count = scandir(directory, &names, is_rules_file, alphasort);
+    struct rules_file *files = count > 0 ? calloc((size_t)count, sizeof *files) : NULL;
     if (count < 0)
         fail(&f, "%s: cannot be read as a folder: %m", directory);
     else if (count == 0)
         fail(&f, "%s: holds no rules file such as 2024-2025.conf", directory);
-    for (int i = 0; i < count; i++) {
-        char path[4096 + 256];
-        snprintf(path, sizeof path, "%s/%s", directory, names[i]->d_name);
-        int year = year_of_file(names[i]->d_name);
-        if (rc == 0 && year < 0) {
-            fail(&f, "%s: a rules file is named after its school year of use, such as 2024-2025.conf", path);
-            rc = ERR_INVALID;
-        }
-        if (rc == 0)
-            rc = read_file(path, year, &list, &f);
-        free(names[i]);
+    else if (!files)
+        fail(&f, "out of memory");
+    for (bool good = files != NULL; opened < count && good; opened++) {
+        files[opened] = open_file(directory, names[opened]->d_name, &f);
+        good = files[opened].text != NULL;
     }
+    if (opened > 0 && files[opened - 1].text)
+        set = rules_parse(files, (size_t)opened, near, error, error_len);
+    for (int i = 0; i < opened; i++) {
+        free((char *)(uintptr_t)files[i].path);
+        free((char *)(uintptr_t)files[i].text);
+    }
+    free(files);
+    for (int i = 0; i < count; i++)
+        free(names[i]);
     free(names);
-    if (count > 0 && rc == 0)
-        set = build_set(&list, near, &f);
-    free_rows(list.rows, list.count);
     return set;
 }
 
@@ -713,11 +763,12 @@ struct rules_set *rules_load_variant(const struct rules_set *base, const char *p
     struct row_list list = {0};
     struct rules_set *set = NULL;
     struct stat file;
-    const char *slash = strrchr(path, '/');
+    struct rules_file text = {.path = path};
+    char reason[256];
     if (stat(path, &file) == 0 && S_ISDIR(file.st_mode))
         return rules_load(path, base->near, error, error_len);
     if (year == 0)
-        year = year_of_file(slash ? slash + 1 : path);
+        year = year_of_path(path);
     if (!year_is_known(year)) {
         fail(&f, "%s: name it after its school year of use, such as 2026-2027.conf, or say which year", path);
         return NULL;
@@ -729,9 +780,13 @@ struct rules_set *rules_load_variant(const struct rules_set *base, const char *p
             goto out;
         }
     }
-    if (read_file(path, year, &list, &f) == 0)
+    text.text = config_text_read(path, reason, sizeof reason);
+    if (!text.text)
+        fail(&f, "%s: %s", path, reason);
+    else if (read_file(&text, year, &list, &f) == 0)
         set = build_set(&list, base->near, &f);
 out:
+    free((char *)(uintptr_t)text.text);
     free_rows(list.rows, list.count);
     return set;
 }

@@ -63,6 +63,12 @@ struct rules_near {
 /* Reads every <year>.conf of directory. On error returns NULL and fills error (file, line, key, and what to
  * do). */
 struct rules_set *rules_load(const char *directory, struct rules_near near, char *error, size_t error_len);
+/* The same of texts in memory; a path ends in the file's name ("2024-2025.conf"), which gives the year. */
+struct rules_file {
+    const char *path, *text;
+};
+struct rules_set *rules_parse(const struct rules_file *files, size_t count, struct rules_near near,
+                              char *error, size_t error_len);
 /* From stored rows (what rules_parameter() listed), as teldagctl and a restart without files do. */
 struct rules_set *rules_from_parameters(const struct parameter *rows, size_t count, struct rules_near near,
                                         char *error, size_t error_len);

@@ -2,7 +2,7 @@
  *
  * Threshold alerts against design 8, read literally; how alerts read; detail is always a whole JSON object.
  *
- * links: workers/exact.o workers/rules.o workers/rules_table.o workers/allocation.o workers/event_table.o
+ * links: daemon/config_text.o workers/exact.o workers/rules.o workers/rules_table.o workers/allocation.o workers/event_table.o
  * links: workers/alert.o
  */
 #include <setjmp.h>

@@ -2,7 +2,7 @@
  *
  * What risk.high says: key, every figure in the detail, and a sentence that is whole with the longest of everything.
  * links: workers/alert.o workers/alert_risk.o workers/risk.o workers/allocation.o workers/exact.o workers/event_table.o
- * links: workers/rules.o workers/rules_table.o daemon/json.o
+ * links: daemon/config_text.o workers/rules.o workers/rules_table.o daemon/json.o
  */
 #include <setjmp.h>
 #include <stdarg.h>

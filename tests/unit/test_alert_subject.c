@@ -3,7 +3,7 @@
  * How the alerts of reports, controls and meldingen read: keys exactly as they came, whole sentences and whole JSON also with the
  * longest names and keys, and what an inspector needs to know in them.
  * links: workers/alert_subject.o workers/alert.o workers/melding.o workers/allocation.o workers/exact.o
- * links: workers/event_table.o workers/rules.o workers/rules_table.o
+ * links: daemon/config_text.o workers/event_table.o workers/rules.o workers/rules_table.o
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * The worked vectors of regulation 2 and 5, every switch, gedoogjaar, sanction, and margins against brute
  * force. The parameters are the shipped ones (conf/rules), so that the vectors test what is used.
  *
- * links: workers/exact.o workers/rules.o workers/rules_table.o workers/allocation.o workers/event_table.o
+ * links: daemon/config_text.o workers/exact.o workers/rules.o workers/rules_table.o workers/allocation.o workers/event_table.o
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,7 +5,7 @@
  * links: workers/results.o workers/ledger.o workers/ledger_pupils.o workers/ledger_schools.o
  * links: workers/fixed.o workers/risk.o workers/budget.o
  * links: workers/ledger_history.o workers/allocation.o workers/alert.o workers/event_batch.o
- * links: workers/event_table.o workers/exact.o workers/rules.o workers/rules_table.o daemon/err.o
+ * links: daemon/config_text.o workers/event_table.o workers/exact.o workers/rules.o workers/rules_table.o daemon/err.o
  * links: workers/entities.o workers/ledger_incidents.o workers/derive.o workers/evaluation.o
  * links: workers/huisonderwijs.o workers/melding.o workers/alert_subject.o workers/alert_risk.o
  */

@@ -4,7 +4,7 @@
  * to the row's figures: random groups of every level never draw a NOTE of disagreement, a row that was
  * tampered with does.
  *
- * links: workers/exact.o workers/rules.o workers/rules_table.o workers/allocation.o workers/event_table.o
+ * links: daemon/config_text.o workers/exact.o workers/rules.o workers/rules_table.o workers/allocation.o workers/event_table.o
  * links: workers/alert.o workers/explain.o workers/evaluation.o
  */
 #include <setjmp.h>

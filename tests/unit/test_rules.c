@@ -3,7 +3,7 @@
  * Rules files: the shipped ones as a test input, strictness (each wrong file is refused with file, line and
  * key), carry-over between years, the hash, and the way back from stored rows.
  *
- * links: workers/exact.o workers/rules.o workers/rules_table.o workers/allocation.o workers/event_table.o
+ * links: daemon/config_text.o workers/exact.o workers/rules.o workers/rules_table.o workers/allocation.o workers/event_table.o
  */
 #include <setjmp.h>
 #include <stdarg.h>
