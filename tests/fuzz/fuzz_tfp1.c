@@ -192,7 +192,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes b = {data, size};
 
     if (!decoder)
-        decoder = event_decoder_new(pseudonym_of_rrn, NULL, pseudonym_scrub);
+        decoder = event_decoder_new(NULL, NULL, pseudonym_scrub);
     memset(&w, 0, sizeof w);
     fake_now_us = 1000000;
     settings.best_effort = take_byte(&b) & 1;

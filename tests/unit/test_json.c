@@ -160,6 +160,40 @@ static void test_any_string_survives(void **state)
     }
 }
 
+static void test_nothing_written_steers_a_terminal(void **state)
+{
+    (void)state;
+    struct json_writer w;
+    json_writer_init(&w);
+    json_write_string(&w, NULL, "a\x1b[m\xc2\x9bm\x7f\xc2\xa0");
+    char *text = json_writer_take(&w);
+    assert_string_equal(text, "\"a\\u001b[m\\u009bm\\u007f\xc2\xa0\"");
+    struct json_value *v = parse(text);
+    assert_string_equal(json_string(v, ""), "a\x1b[m\xc2\x9bm\x7f\xc2\xa0");
+    json_free(&v);
+    free(text);
+}
+
+static void stars(char *text)
+{
+    memset(text, '*', strlen(text));
+}
+
+static void test_every_string_can_be_changed(void **state)
+{
+    (void)state;
+    struct json_value *v = parse("{\"ab\": [\"c\", {\"d\": \"ef\"}, 3], \"g\": null}");
+    json_change_strings(v, stars);
+    assert_string_equal(json_name_at(v, 0), "**");
+    assert_string_equal(json_name_at(v, 1), "*");
+    const struct json_value *list = json_at(v, 0);
+    assert_string_equal(json_string(json_at(list, 0), ""), "*");
+    assert_string_equal(json_string(json_at(json_at(list, 1), 0), ""), "**");
+    assert_true(json_int(json_at(list, 2), 0) == 3);
+    json_change_strings(NULL, stars);
+    json_free(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +203,8 @@ int main(void)
         cmocka_unit_test(test_writes_what_it_reads),
         cmocka_unit_test(test_empty_writer_gives_an_empty_text),
         cmocka_unit_test(test_any_string_survives),
+        cmocka_unit_test(test_nothing_written_steers_a_terminal),
+        cmocka_unit_test(test_every_string_can_be_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,6 +210,8 @@ static void strictness(void **state)
     expect_refusal("cap = { value = \"1.2\"; source = \"[?]\"; verified = false; };", "cap = \"1.2\";",
                    ":24: gok.cap", "must be a group", "");
     expect_refusal("    combination = {", "    cap = {", ":24", "duplicate", "");
+    expect_refusal("    cap = {", "@include \"/etc/passwd\"\n    cap = {", ":24: @include", "not supported",
+                   "");
     expect_refusal("\"1.2\"", "1.2", ":24: gok.cap", "quoted decimal", "");
     expect_refusal("\"1.2\"", "\"1,2\"", ":24: gok.cap", "quoted decimal", "");
     expect_refusal("\"1.2\"", "\"-1.2\"", ":24: gok.cap", "from 0 to 4", "");
