@@ -35,6 +35,13 @@ int commitment_fence(uint64_t rows)
     return rows == 1 ? 0 : ERR_FENCE;
 }
 
+int commitment_follow(const struct commitment_place *believed, uint64_t epoch, uint64_t first_seq)
+{
+    const bool first_epoch = believed->epoch == 0 && believed->next == 1;
+
+    return first_seq == believed->next && (epoch == believed->epoch || first_epoch) ? 0 : ERR_FENCE;
+}
+
 struct commitment_shard commitment_advance(const struct commitment_shard *believed, uint64_t token,
                                            uint64_t alerts)
 {
@@ -86,7 +93,8 @@ enum commitment_turn commitment_turn_of(uint64_t settled, uint64_t settled_now, 
     return rebuilds_now != rebuilds ? COMMITMENT_LOOK_AGAIN : COMMITMENT_TRY;
 }
 
-/* Of a stream of which nothing is committed yet, the epoch is what the publisher says. */
+/* Of a stream of which nothing is committed yet, the epoch is what the publisher says. A receiver may still show the
+ * stop of before the last order, which another daemon's writing has made void: a stream never goes back. */
 enum commitment_accept commitment_accept(const struct commitment_place *at, const struct position *shown,
                                          bool resend, struct commitment_place *to)
 {
@@ -98,6 +106,8 @@ enum commitment_accept commitment_accept(const struct commitment_place *at, cons
         return COMMITMENT_JOURNAL_SHORT;
     to->epoch = new_epoch ? shown->other_epoch : at->epoch ? at->epoch : shown->epoch;
     to->next = new_epoch ? 1 : shown->reason == POSITION_GONE ? shown->first_kept : at->next;
+    if (to->epoch == at->epoch && to->next < at->next)
+        return COMMITMENT_NOT_STOPPED;
     if (resend && (to->epoch == at->epoch || !at->epoch))
         return COMMITMENT_JOURNAL_SAME;
     if (new_epoch && to->epoch < at->epoch)

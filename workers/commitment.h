@@ -43,6 +43,9 @@ struct commitment_taken commitment_take(struct commitment_place *place, const st
 
 /* A fence is an UPDATE of one row where it stands at the believed values: 0, or ERR_FENCE when it moved none. */
 int commitment_fence(uint64_t rows) MUST_CHECK;
+/* What was chosen to be written must still follow on from where its stream is believed to stand when it is written: 0,
+ * or ERR_FENCE. Positions are read anew with each session. */
+int commitment_follow(const struct commitment_place *believed, uint64_t epoch, uint64_t first_seq) MUST_CHECK;
 /* The shard's row after a transaction with so many alerts under this token. */
 struct commitment_shard commitment_advance(const struct commitment_shard *believed, uint64_t token,
                                            uint64_t alerts);

@@ -75,6 +75,19 @@ static void test_outcomes(void **state)
     assert_int_equal(commitment_turn_of(3, 3, 1, 2), COMMITMENT_LOOK_AGAIN);
 }
 
+static void test_follow(void **state)
+{
+    const struct commitment_place at = {EPOCH, 10}, nothing = {0, 1};
+
+    (void)state;
+    assert_int_equal(commitment_follow(&at, EPOCH, 10), 0);
+    assert_int_equal(commitment_follow(&at, EPOCH, 9), ERR_FENCE);
+    assert_int_equal(commitment_follow(&at, EPOCH, 11), ERR_FENCE);
+    assert_int_equal(commitment_follow(&at, EPOCH + 1, 10), ERR_FENCE);
+    assert_int_equal(commitment_follow(&nothing, EPOCH, 1), 0);
+    assert_int_equal(commitment_follow(&nothing, EPOCH, 2), ERR_FENCE);
+}
+
 static enum commitment_belief believe(bool known, bool unresolved, bool same_server, uint64_t batch,
                                       uint64_t token)
 {
@@ -150,6 +163,12 @@ static void test_accept(void **state)
     assert_int_equal(to.epoch, EPOCH); /* of a stream without epoch: the publisher's */
     assert_int_equal(to.next, 50);
     assert_int_equal(commitment_accept(&nothing, &shown, true, &to), COMMITMENT_JOURNAL_SAME);
+    /* A receiver that has not yet followed the last order may show a stop that is over: never back. */
+    shown.first_kept = 6;
+    assert_int_equal(commitment_accept(&at, &shown, false, &to), COMMITMENT_NOT_STOPPED);
+    shown.reason = POSITION_NEW_EPOCH;
+    shown.other_epoch = EPOCH;
+    assert_int_equal(commitment_accept(&at, &shown, false, &to), COMMITMENT_NOT_STOPPED);
     shown.mode = POSITION_LIVE;
     assert_int_equal(commitment_accept(&at, &shown, false, &to), COMMITMENT_NOT_STOPPED);
 }
@@ -189,9 +208,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_waiting_events), cmocka_unit_test(test_first_epoch_is_taken),
-        cmocka_unit_test(test_outcomes),       cmocka_unit_test(test_belief),
-        cmocka_unit_test(test_advance),        cmocka_unit_test(test_accept),
-        cmocka_unit_test(test_answers)};
+        cmocka_unit_test(test_outcomes),       cmocka_unit_test(test_follow),
+        cmocka_unit_test(test_belief),         cmocka_unit_test(test_advance),
+        cmocka_unit_test(test_accept),         cmocka_unit_test(test_answers)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
