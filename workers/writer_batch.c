@@ -220,14 +220,21 @@ static int advance_streams(struct writer *w, const struct writer_tx *tx)
 
     for (size_t k = 0; k < w->stream_count && !err; k++) {
         struct writer_stream *s = &w->streams[k];
-        const struct store_item *last = NULL;
+        const struct commitment_place believed = {s->at.epoch, s->at.next};
+        const struct store_item *first = NULL, *last = NULL;
         uint64_t head;
 
-        for (size_t i = tx->count; i > 0 && !last && !tx->replay; i--)
-            if (tx->items[i - 1].batch->stream_id == s->at.id)
-                last = &tx->items[i - 1];
+        for (size_t i = 0; i < tx->count && !tx->replay; i++) {
+            if (tx->items[i].batch->stream_id != s->at.id)
+                continue;
+            first = first ? first : &tx->items[i];
+            last = &tx->items[i];
+        }
         if (!last)
             continue;
+        err = commitment_follow(&believed, first->batch->epoch, first->event->seq);
+        if (err)
+            break;
         pthread_mutex_lock(&s->status->mutex);
         head = s->status->position.head;
         pthread_mutex_unlock(&s->status->mutex);
@@ -561,6 +568,7 @@ static int after_failure(struct writer *w, int err)
     case COMMITMENT_REBUILD:
         log_warning("writer: another daemon wrote shard %d: rebuilding", w->shard.shard);
         w->ledger_valid = false;
+        w->locked = false; /* perhaps lost without a word: asked for again, which a session that has it may */
         return 0;
     case COMMITMENT_RECONNECT:
         log_warning("writer: a COMMIT got no answer (%s): asking the database what became of it", text);
