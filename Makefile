@@ -141,6 +141,10 @@ check: deps
 	@tests/check.sh
 
 ## make check-unit, check-sim, check-conf, check-sql, check-system, check-san: one suite
+##                 (make check-sim LONG=1: 10,000 seeds of 10,000 steps and more)
+ifneq ($(LONG),)
+check-sim: export SIM_SEEDS := 10000
+endif
 check-unit check-sim check-conf check-sql check-system: check-%: deps
 	+@$(MAKE) --no-print-directory -j$(JOBS) binaries tests-built
 	@tests/run.sh $*

@@ -70,6 +70,7 @@ suite_sim() {
         t=$(basename "$t" .c)
         start "$t${1:-}" "$BUILD/tests/$t"
     done
+    if [ -z "${1:-}" ]; then start planted tests/sim/planted.sh; fi
     wait
 }
 
