@@ -36,6 +36,9 @@ struct bus_socket *bus_socket_new(struct bus *bus, enum bus_type type);
 void bus_socket_free(struct bus_socket **socket);
 /* Tighter than design 2, before bind or connect: messages held for each peer, bytes of a frame taken from one. */
 int bus_set_limits(struct bus_socket *socket, int send_messages, int64_t receive_bytes) MUST_CHECK;
+/* Before connect, for a reader that may be blocked for long by somebody else: no heartbeats (only TCP notices a dead peer,
+ * after 25 s), and no more than a thousand messages wait for it. */
+int bus_set_patient(struct bus_socket *socket) MUST_CHECK;
 int bus_bind(struct bus_socket *socket, const char *endpoint) MUST_CHECK;
 int bus_connect(struct bus_socket *socket, const char *endpoint) MUST_CHECK;
 int bus_subscribe(struct bus_socket *socket, const char *prefix) MUST_CHECK;

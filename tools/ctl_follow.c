@@ -185,6 +185,8 @@ static int open_sockets(struct follower *f)
     f->dealer = f->bus ? bus_socket_new(f->bus, BUS_DEALER) : NULL;
     if (!f->sub || !f->dealer)
         return ERR_IO;
+    if (bus_set_patient(f->sub) || bus_set_patient(f->dealer)) /* who reads what we print may sleep */
+        return ERR_IO;
     err = bus_connect(f->sub, f->ctl->config->alerts_publish);
     if (!err)
         err = bus_subscribe(f->sub, f->stream);

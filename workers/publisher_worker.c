@@ -28,6 +28,9 @@
 #define ANSWER_EVENTS_MAX  1000 /* rows read for one answer */
 #define MESSAGE_EVENTS_MAX 50
 #define REQUESTS_A_TURN    32
+#define LIVE_QUEUE         1000 /* alerts held for a subscriber that reads slowly; what does not fit it fetches */
+#define ANSWER_QUEUE       64   /* messages: two whole answers fit */
+#define RECEIVE_BYTES      1024 /* the largest thing a peer has to say to us */
 
 struct publisher {
     struct publisher_config config;
@@ -393,7 +396,13 @@ static int bind_sockets(struct publisher *p, char *error, size_t error_len)
 
     p->xpub = bus_socket_new(p->config.bus, BUS_XPUB);
     p->router = bus_socket_new(p->config.bus, BUS_ROUTER);
-    err = p->xpub && p->router ? bus_bind(p->xpub, p->config.publish) : ERR_IO;
+    err = p->xpub && p->router ? 0 : ERR_IO;
+    if (!err)
+        err = bus_set_limits(p->xpub, LIVE_QUEUE, RECEIVE_BYTES);
+    if (!err)
+        err = bus_set_limits(p->router, ANSWER_QUEUE, RECEIVE_BYTES);
+    if (!err)
+        err = bus_bind(p->xpub, p->config.publish);
     if (!err) {
         endpoint = p->config.fetch;
         err = bus_bind(p->router, p->config.fetch);
