@@ -22,6 +22,26 @@ bool loop_is_alive(uint64_t within_us)
     return turned + within_us >= now && moved + within_us >= now;
 }
 
+uint64_t loop_stalled_us(void)
+{
+    uint64_t now = clock_monotonic_us(), moved = atomic_load(&moved_us);
+    return moved && now > moved ? now - moved : 0;
+}
+
+/* Said once when it begins, and once when it is over. */
+static void log_stall(void)
+{
+    static bool stalled; /* main thread only */
+    bool now = loop_stalled_us() >= LOOP_STALL_US;
+
+    if (now && !stalled)
+        log_warning("no answer of the database for %u s: the writer waits for it",
+                    (unsigned)(LOOP_STALL_US / 1000000));
+    else if (!now && stalled)
+        log_notice("the database answers again");
+    stalled = now;
+}
+
 static void take_stock(const struct loop *l, uint64_t *last_progress)
 {
     char status[256];
@@ -30,10 +50,12 @@ static void take_stock(const struct loop *l, uint64_t *last_progress)
 
     uint64_t progress = l->progress(l->context);
     atomic_store(&turned_us, clock_monotonic_us());
+    if (progress != *last_progress)
+        atomic_store(&moved_us, clock_monotonic_us());
+    log_stall();
     if (progress == *last_progress)
         return;
     *last_progress = progress;
-    atomic_store(&moved_us, clock_monotonic_us());
     if (l->notify->watchdog_us)
         notify_watchdog(l->notify);
 }

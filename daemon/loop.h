@@ -28,3 +28,6 @@ struct loop {
 int loop_run(const struct loop *loop);
 /* Any thread: has the loop turned, and has progress moved, within the last seconds? The answer of /healthz. */
 bool loop_is_alive(uint64_t within_us);
+#define LOOP_STALL_US 10000000u /* worth saying */
+/* Since the work last moved; 0 before the loop turns. */
+uint64_t loop_stalled_us(void);

@@ -12,8 +12,9 @@
 
 #include "daemon/wire.h"
 
-#define EVENTS_FIRST 64
-#define ARENA_FIRST  4096
+/* Small: a queue may be full of batches of one event, from a publisher of small messages. */
+#define ITEMS_FIRST 4
+#define ARENA_FIRST 256
 
 struct event_batch *event_batch_new(void)
 {
@@ -41,7 +42,7 @@ static int grow_array(void **items, uint32_t *capacity, uint64_t wanted, size_t 
 {
     if (wanted <= *capacity)
         return 0;
-    uint64_t room = *capacity ? *capacity : EVENTS_FIRST;
+    uint64_t room = *capacity ? *capacity : ITEMS_FIRST;
     while (room < wanted)
         room *= 2;
     if (room > UINT32_MAX)

@@ -79,6 +79,7 @@ int report_take(struct service *s, struct report *out)
     out->uptime_s = (double)(now_us - s->started_us) / 1e6;
     out->rss_bytes = read_rss();
     out->ready = out->writer.phase == WRITER_RUNNING;
+    out->stalled_us = loop_stalled_us();
     out->degraded = find_reasons(out, NULL, NULL) > 0;
     return 0;
 }
@@ -154,6 +155,13 @@ static int find_reasons(const struct report *r, void (*say)(void *context, const
     report_unready(r, sentence, sizeof sentence);
     if (sentence[0])
         SAY();
+    if (r->ready && r->stalled_us >= LOOP_STALL_US) {
+        snprintf(sentence, sizeof sentence,
+                 "no answer of the database for %.0f s: the writer waits for it; look at the server and the "
+                 "way to it; nothing is lost, feeds keep what is not committed",
+                 (double)r->stalled_us / 1e6);
+        SAY();
+    }
     for (size_t i = 0; i < r->stream_count; i++) {
         const struct report_stream *s = &r->streams[i];
         if (s->stopped) {

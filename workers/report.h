@@ -22,6 +22,7 @@ struct report {
     double uptime_s;
     uint64_t rss_bytes;
     bool ready, degraded;
+    uint64_t stalled_us; /* since the writer last moved */
     struct writer_status writer;
     struct publisher_status publisher;
     struct report_stream *streams;
