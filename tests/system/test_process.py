@@ -443,7 +443,8 @@ def test_nothing_leaks_over_restarts_of_connections():
         descriptors, memory = at_rest()
         cut_and_use(20)
         more_descriptors, more_memory = at_rest()
-        assert more_descriptors <= descriptors, (descriptors, more_descriptors)
+        if more_descriptors > descriptors:  # an ended connection to the control socket gives its own back within 5 s
+            wait_for(lambda: count_descriptors(daemon) <= descriptors, 12, "%d descriptors, %d before" % (more_descriptors, descriptors))
         assert more_memory - memory < 4e6 * SLOW, (memory, more_memory)  # 40,000 events went through
         assert flow.expect_no_differences(daemon)["rebuilds"] == 1
 
