@@ -26,7 +26,9 @@ struct entity {
 struct subject_entry {
     struct subject subject;
     uint32_t first;
-    int32_t changes; /* day; INT32_MIN: not known */
+    uint32_t owner; /* the subject under which this one is derived: itself, but for linked pupils */
+    uint32_t first_member, next_member; /* those an owner owns, itself included */
+    int32_t changes;                    /* day; INT32_MIN: not known */
     uint64_t touched;
 };
 struct entity_undo {
@@ -47,6 +49,7 @@ struct entities {
     uint32_t undo_count, undo_room;
     uint32_t *touched; /* subjects; room for all */
     uint32_t touched_count, touched_room;
+    uint32_t spare; /* subjects that room is kept for beyond those there are */
 };
 
 /* --- names ---------------------------------------------------------------------------------------------- */
@@ -139,10 +142,10 @@ static void place_item(const struct ledger *l, struct places *p, uint32_t i)
     p->place[at] = i;
 }
 
-/* Room for one more item beside `count`. */
-static int reserve_place(struct ledger *l, struct places *p, uint32_t count)
+/* Room for `more` items beside `count`, of which one is new since the last call. */
+static int reserve_place(struct ledger *l, struct places *p, uint32_t count, uint32_t more)
 {
-    if (count + 1 <= p->size / 2)
+    if (count + more <= p->size / 2)
         return 0;
     uint32_t wanted = p->size ? p->size * 2 : 64;
     uint32_t *place = malloc(wanted * sizeof *place);
@@ -170,26 +173,85 @@ static uint32_t find_subject(const struct entities *e, const struct subject *sub
     return NONE;
 }
 
-static int reserve_subject(struct ledger *l, const struct subject *subject, uint32_t *i)
+static int reserve_subject_room(struct ledger *l)
 {
     struct entities *e = l->entities;
-    *i = find_subject(e, subject);
-    if (*i != NONE)
-        return 0;
     struct subject_entry *grown =
-        ledger_grow(l, e->subjects, e->subject_count, &e->subject_room, sizeof *grown);
+        ledger_grow(l, e->subjects, e->subject_count + e->spare, &e->subject_room, sizeof *grown);
     if (!grown)
         return ERR_NOMEM;
     e->subjects = grown;
-    uint32_t *touched = ledger_grow(l, e->touched, e->subject_count, &e->touched_room, sizeof *touched);
+    uint32_t *touched =
+        ledger_grow(l, e->touched, e->subject_count + e->spare, &e->touched_room, sizeof *touched);
     if (!touched)
         return ERR_NOMEM;
     e->touched = touched;
-    if (reserve_place(l, &e->by_subject, e->subject_count))
+    return reserve_place(l, &e->by_subject, e->subject_count, e->spare + 1);
+}
+
+int entities_reserve_spare(struct ledger *l, uint32_t spare)
+{
+    uint32_t was = l->entities->spare;
+    l->entities->spare = spare;
+    int err = reserve_subject_room(l);
+    if (err)
+        l->entities->spare = was;
+    return err;
+}
+
+/* owner NONE: itself. */
+static uint32_t add_subject(struct ledger *l, const struct subject *subject, uint32_t owner)
+{
+    struct entities *e = l->entities;
+    uint32_t i = e->subject_count++;
+    owner = owner == NONE ? i : owner;
+    e->subjects[i] = (struct subject_entry){
+        .subject = *subject, .first = NONE, .owner = owner, .first_member = NONE, .changes = INT32_MIN};
+    e->subjects[i].next_member = e->subjects[owner].first_member;
+    e->subjects[owner].first_member = i;
+    place_item(l, &e->by_subject, i);
+    return i;
+}
+
+static struct subject subject_of_pupil(const uint8_t pupil[16])
+{
+    struct subject s = {.kind = SUBJECT_PUPIL};
+    pupil_format(pupil, s.id);
+    return s;
+}
+
+static void parse_pupil(const char *hex, uint8_t out[16])
+{
+    for (int i = 0; i < 32; i++) {
+        int digit = hex[i] <= '9' ? hex[i] - '0' : hex[i] - 'a' + 10;
+        out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] | digit : digit << 4);
+    }
+}
+
+/* What a subject is known by: itself, but for linked pupils. */
+static struct subject known_as(const struct ledger *l, const struct subject *subject)
+{
+    uint8_t pupil[16];
+    if (subject->kind != SUBJECT_PUPIL)
+        return *subject;
+    parse_pupil(subject->id, pupil);
+    links_canonical(l, pupil, pupil);
+    return subject_of_pupil(pupil);
+}
+
+static int reserve_subject(struct ledger *l, const struct subject *subject, uint32_t *i)
+{
+    uint32_t owner = NONE;
+    *i = find_subject(l->entities, subject);
+    if (*i != NONE)
+        return 0;
+    struct subject known = known_as(l, subject);
+    if (subject_compare(&known, subject) != 0 &&
+        reserve_subject(l, &known, &owner)) /* it is known as itself */
         return ERR_NOMEM;
-    *i = e->subject_count++;
-    e->subjects[*i] = (struct subject_entry){.subject = *subject, .first = NONE, .changes = INT32_MIN};
-    place_item(l, &e->by_subject, *i);
+    if (reserve_subject_room(l))
+        return ERR_NOMEM;
+    *i = add_subject(l, subject, owner);
     return 0;
 }
 
@@ -207,7 +269,7 @@ static int reserve_entity(struct ledger *l, const struct entity_kind *kind, cons
     if (!grown)
         return ERR_NOMEM;
     e->entities = grown;
-    if (reserve_place(l, &e->by_key, e->count))
+    if (reserve_place(l, &e->by_key, e->count, 1))
         return ERR_NOMEM;
     *i = e->count++;
     e->entities[*i] = (struct entity){.kind = kind, .next = NONE};
@@ -233,11 +295,46 @@ static int reserve_undo(struct ledger *l)
 static void touch(struct ledger *l, uint32_t subject)
 {
     struct entities *e = l->entities;
-    struct subject_entry *s = e->subjects + subject;
+    uint32_t owner = e->subjects[subject].owner;
+    struct subject_entry *s = e->subjects + owner;
     if (s->touched != l->batch)
-        e->touched[e->touched_count++] = subject;
+        e->touched[e->touched_count++] = owner;
     s->touched = l->batch;
     s->changes = INT32_MIN;
+}
+
+static bool is_known_as(const struct ledger *l, uint32_t subject, const struct subject *known)
+{
+    struct subject s = known_as(l, &l->entities->subjects[subject].subject);
+    return subject_compare(&s, known) == 0;
+}
+
+/* All whose way to `before` led through `old` are known now as `old` is: nothing else can have changed. */
+int entities_relink(struct ledger *l, const uint8_t before[16], const uint8_t old[16])
+{
+    struct entities *e = l->entities;
+    struct subject was = subject_of_pupil(before), of_old = subject_of_pupil(old),
+                   known = known_as(l, &of_old);
+    uint32_t from = find_subject(e, &was), to;
+    if (from == NONE || subject_compare(&was, &known) == 0)
+        return 0;
+    if (reserve_subject(l, &known, &to)) /* owns itself */
+        return ERR_NOMEM;
+    e->subjects[to].changes = INT32_MIN;
+    touch(l, from);
+    for (uint32_t *link = &e->subjects[from].first_member; *link != NONE;) {
+        uint32_t i = *link;
+        if (!is_known_as(l, i, &known)) {
+            link = &e->subjects[i].next_member;
+            continue;
+        }
+        *link = e->subjects[i].next_member;
+        e->subjects[i].owner = to;
+        e->subjects[i].next_member = e->subjects[to].first_member;
+        e->subjects[to].first_member = i;
+    }
+    touch(l, to);
+    return 0;
 }
 
 /* Takes the entity out of its subject's list; settle_entity() puts it back in where it then belongs. */
@@ -412,11 +509,13 @@ void entities_commit(struct ledger *l)
         free(e->undo[i].old);
     }
     e->undo_count = 0;
+    e->spare = 0;
 }
 
 void entities_rollback(struct ledger *l)
 {
     struct entities *e = l->entities;
+    e->spare = 0; /* what it was kept for comes now */
     while (e->undo_count > 0) {
         const struct entity_undo *u = e->undo + --e->undo_count;
         const struct entity *x = e->entities + u->entity;
@@ -446,13 +545,18 @@ void entities_forget_deadlines(struct ledger *l)
 struct entity_walk entities_of(const struct ledger *l, const struct subject *subject)
 {
     uint32_t i = find_subject(l->entities, subject);
-    return (struct entity_walk){l, i == NONE ? NONE : l->entities->subjects[i].first};
+    return (struct entity_walk){l, NONE, i == NONE ? NONE : l->entities->subjects[i].first_member};
 }
 
 bool entity_next(struct entity_walk *walk, struct entity_view *out)
 {
-    if (walk->next == NONE)
-        return false;
+    while (walk->next == NONE) {
+        if (walk->member == NONE)
+            return false;
+        const struct subject_entry *s = walk->ledger->entities->subjects + walk->member;
+        walk->next = s->first;
+        walk->member = s->next_member;
+    }
     const struct entity *x = walk->ledger->entities->entities + walk->next;
     *out = (struct entity_view){x->kind->table, x->key, x->winner->values, x->winner->nulls};
     walk->next = x->next;

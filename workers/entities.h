@@ -36,10 +36,11 @@ static inline bool entity_is_null(const struct entity_view *e, int column)
     return (e->nulls >> column) & 1;
 }
 
-/* The entities that stand of one subject, in no order. Valid until the next event. */
+/* The entities that stand of one subject, in no order. Valid until the next event. A pupil's are those of all pseudonyms
+ * that links say are one; they are found by the one the pupil is known by, and by no other. */
 struct entity_walk {
     const struct ledger *ledger;
-    uint32_t next; /* private */
+    uint32_t next, member; /* private */
 };
 struct entity_walk entities_of(const struct ledger *l, const struct subject *subject);
 bool entity_next(struct entity_walk *walk, struct entity_view *out);

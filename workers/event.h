@@ -95,7 +95,9 @@ struct column {
     int64_t min, max;        /* COLUMN_INT */
     const char *const *keys; /* COLUMN_JSON: its members, NULL = any */
     bool null_members;       /* COLUMN_JSON: a member may be null */
-    bool old;                /* COLUMN_PUPIL_KEY: of data.old, not of data.pupil or data.new */
+    bool
+        dated; /* COLUMN_PUPIL: a national number names its key's school year itself: rrn:<11 digits>@2024-2025 */
+    bool old; /* COLUMN_PUPIL_KEY: of data.old, not of data.pupil or data.new */
 };
 
 #define EVENT_COLUMNS_MAX 24
@@ -103,6 +105,7 @@ enum log_table_no {
     LOG_SCHOOL,
     LOG_ENTITLEMENT,
     LOG_REGISTRATION,
+    LOG_PUPIL_LINK,
     /* The small feeds. A withdrawal carries the key only and a correction may name another school year, so these
      * logs are not partitioned (year_column -1), and the key is always column 0. */
     LOG_INSPECTION,
@@ -171,6 +174,9 @@ enum registration_column {
  * pupil_key (of every log with a pupil) is the id of the key behind the pseudonym.
  * REG_INDICATORS holds the bits as declared in the list (null when there is no list);
  * registration_indicators() adds what follows from them. */
+
+enum link_column { LINK_OLD, LINK_OLD_KEY, LINK_NEW, LINK_NEW_KEY, LINK_COLUMNS };
+/* SQL names: old_pupil old_key new_pupil new_key (JSON: old, new). Of any stream. */
 
 /* Feeds inspection, huisonderwijs, aanhuis, melding. SQL names are the event's, but for toah: starts_on, ends_on. */
 enum inspection_column {
@@ -326,6 +332,8 @@ enum event_type {
     EVENT_MELDING_WITHDRAW,
     EVENT_BEANTWOORD,
     EVENT_BEANTWOORD_WITHDRAW,
+    EVENT_PUPIL_LINK,
+    EVENT_PUPIL_LINK_WITHDRAW,
     EVENT_TYPE_COUNT,
     EVENT_DEAD = EVENT_TYPE_COUNT /* proven wrong: reason and raw say why */
 };
@@ -345,7 +353,7 @@ struct event;
 struct event_batch;
 struct event_kind {
     const char *type; /* "registration.upsert.v1" */
-    const char *feed; /* "registration" */
+    const char *feed; /* "registration"; "" = any */
     char op;          /* 'u' upsert, 'w' withdraw, 'c' closed */
     enum log_table_no table;
     const struct field *fields;

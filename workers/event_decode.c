@@ -367,9 +367,10 @@ static int read_halves(struct event_decoder *d, const struct target *to, const s
     return 0;
 }
 
-static bool is_national_number(struct json_span s)
+/* dated: it names the school year of its key itself, "rrn:<11 digits>@2024-2025". */
+static bool is_national_number(struct json_span s, bool dated)
 {
-    if (s.len != 15 || memcmp(s.at, "rrn:", 4) != 0)
+    if (s.len != (dated ? 25 : 15) || memcmp(s.at, "rrn:", 4) != 0 || (dated && s.at[15] != '@'))
         return false;
     for (int i = 4; i < 15; i++)
         if (s.at[i] < '0' || s.at[i] > '9')
@@ -437,25 +438,32 @@ static int read_key_id(struct event_decoder *d, const struct target *to)
     return 0;
 }
 
+static const char plain_pupil[] = "32 hex digits, or rrn: and 11 digits";
+static const char dated_pupil[] = "32 hex digits, or rrn:, 11 digits, @ and a school year";
+
 static int read_pupil(struct event_decoder *d, const struct target *to, const struct member *m)
 {
     const struct json_token *t = m->token;
     uint8_t *pupil = to->batch->values[to->event->first_value + (uint32_t)to->index].pupil;
+    bool dated = to->column->dated;
+    int64_t year = d->year;
     uint32_t key_id;
     int err = 0;
     if (t->type != JSON_STRING)
-        return refuse_member(d, m, "32 hex digits, or rrn: and 11 digits");
-    if (json_span_is(t->text, "rrn:#", 5))
+        return refuse_member(d, m, dated ? dated_pupil : plain_pupil);
+    if (json_span_is(t->text, "rrn:#", 5) ||
+        (dated && t->text.len > 5 && memcmp(t->text.at, "rrn:#", 5) == 0))
         return refuse(d, "%s%.*s: national register number removed by the feeder (%s)", m->prefix,
                       (int)m->name.len, m->name.at, feeder_fault(d->attributes[ATTR_PUPIL_FAULT]));
-    if (is_national_number(t->text)) {
-        err = replace_national_number(d, m, d->year, t->text.at + 4, pupil, &key_id);
+    if (is_national_number(t->text, dated)) {
+        if (dated && !value_parse_year(t->text.at + 16, 9, &year))
+            year = 0;
+        err = replace_national_number(d, m, (int)year, t->text.at + 4, pupil, &key_id);
         if (!err && to->key)
             event_set_num(to->batch, to->event, to->index + 1, key_id);
     } else if (!value_parse_pupil(t->text.at, t->text.len, pupil)) {
-        return refuse(
-            d, "%s%.*s: must be 32 hex digits, or rrn: and 11 digits, is %" PRIu32 " bytes of other text",
-            m->prefix, (int)m->name.len, m->name.at, t->text.len);
+        return refuse(d, "%s%.*s: must be %s, is %" PRIu32 " bytes of other text", m->prefix,
+                      (int)m->name.len, m->name.at, dated ? dated_pupil : plain_pupil, t->text.len);
     } else if (to->key) {
         err = read_key_id(d, to);
     }

@@ -183,6 +183,12 @@ static const struct column registration_columns[REG_COLUMNS] = {
     [REG_HOME_LANGUAGE] = {"home_language", COLUMN_HOME_LANGUAGE},
     [REG_PUPILS] = {"pupils", COLUMN_INT, .min = 0, .max = 1000000},
 };
+static const struct column link_columns[LINK_COLUMNS] = {
+    [LINK_OLD] = {"old_pupil", COLUMN_PUPIL, .dated = true},
+    [LINK_OLD_KEY] = {"old_key", COLUMN_PUPIL_KEY, .old = true},
+    [LINK_NEW] = {"new_pupil", COLUMN_PUPIL, .dated = true},
+    [LINK_NEW_KEY] = {"new_key", COLUMN_PUPIL_KEY},
+};
 static const struct column inspection_columns[INS_COLUMNS] = {
     [INS_REPORT_ID] = {"report_id", COLUMN_KEY},
     [INS_SCHOOL_ID] = {"school_id", COLUMN_SCHOOL_ID},
@@ -290,6 +296,7 @@ const struct log_table log_tables[LOG_TABLE_COUNT] = {
     [LOG_SCHOOL] = {"school_log", school_columns, SCHOOL_COLUMNS, -1},
     [LOG_ENTITLEMENT] = {"entitlement_log", entitlement_columns, ENT_COLUMNS, ENT_YEAR},
     [LOG_REGISTRATION] = {"registration_log", registration_columns, REG_COLUMNS, REG_YEAR},
+    [LOG_PUPIL_LINK] = {"pupil_link_log", link_columns, LINK_COLUMNS, -1},
     [LOG_INSPECTION] = {"inspection_log", inspection_columns, INS_COLUMNS, -1},
     [LOG_OPSCHORTING] = {"opschorting_log", opschorting_columns, OPS_COLUMNS, -1},
     [LOG_VERKLARING] = {"verklaring_log", verklaring_columns, VER_COLUMNS, -1},
@@ -327,6 +334,12 @@ static const char *check_registration(const struct event_batch *batch, const str
         v[REG_UNTIL].num < v[REG_FROM].num)
         return "data.until: before from";
     return NULL;
+}
+
+static const char *check_link(const struct event_batch *batch, const struct event *event)
+{
+    const struct value *v = event_values(batch, event);
+    return memcmp(v[LINK_OLD].pupil, v[LINK_NEW].pupil, 16) == 0 ? "data.new: is old itself" : NULL;
 }
 
 static const char *check_beslissing(const struct event_batch *batch, const struct event *event)
@@ -460,6 +473,8 @@ static const struct field melding_ontvangen[] = {
     {MEL_ID}, {MEL_SCHOOL_ID}, {MEL_LEVEL}, {MEL_RECEIVED_ON}, {MEL_CATEGORIES},
 };
 static const struct field melding_beantwoord[] = {{BEA_MELDING_ID}, {BEA_ANSWERED_ON}};
+static const struct field pupil_link[] = {{LINK_OLD, "old"}, {LINK_NEW, "new"}};
+static const struct field pupil_link_withdraw[] = {{LINK_OLD, "old"}};
 static const struct field key_only[] = {{0}};
 _Static_assert(INS_REPORT_ID == 0 && OPS_REPORT_ID == 0 && VER_ID == 0 && CON_ID == 0 &&
                    POAH_REQUEST_ID == 0 && BES_REQUEST_ID == 0 && VLP_REQUEST_ID == 0 &&
@@ -517,4 +532,7 @@ const struct event_kind event_kinds[EVENT_TYPE_COUNT] = {
     [EVENT_BEANTWOORD] =
         KIND("melding.beantwoord.v1", "melding", 'u', LOG_BEANTWOORD, melding_beantwoord, NULL),
     [EVENT_BEANTWOORD_WITHDRAW] = WITHDRAWAL("beantwoord", "melding", "melding.beantwoord", LOG_BEANTWOORD),
+    [EVENT_PUPIL_LINK] = KIND("pupil.link.v1", "", 'u', LOG_PUPIL_LINK, pupil_link, check_link),
+    [EVENT_PUPIL_LINK_WITHDRAW] =
+        KIND("pupil.link.withdraw.v1", "", 'w', LOG_PUPIL_LINK, pupil_link_withdraw, NULL),
 };

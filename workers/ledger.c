@@ -38,7 +38,7 @@ struct ledger *ledger_new(void)
 {
     struct ledger *l = calloc(1, sizeof *l);
     struct group_cells *scratch = calloc(GROUP_COUNT, sizeof *scratch);
-    if (!l || !scratch || entities_new(l)) {
+    if (!l || !scratch || entities_new(l) || links_new(l)) {
         free(l);
         free(scratch);
         return NULL;
@@ -63,6 +63,7 @@ void ledger_free(struct ledger **ledger)
     pupils_free(l);
     schools_free(l);
     entities_free(l);
+    links_free(l);
     for (uint32_t i = 0; i < l->stream_count; i++) {
         free(l->streams[i].name);
         free(l->streams[i].resends);
@@ -240,6 +241,7 @@ void ledger_commit(struct ledger *l)
     for (uint32_t i = 0; i < l->undo_count; i++)
         schools_forget(l->undo + i);
     entities_commit(l);
+    links_commit(l);
     end_batch(l);
 }
 
@@ -247,6 +249,7 @@ void ledger_rollback(struct ledger *l)
 {
     l->last_slot = NONE;
     entities_rollback(l);
+    links_rollback(l);
     for (uint32_t i = l->undo_count; i-- > 0;) {
         const struct undo *undo = l->undo + i;
         switch ((enum undo_kind)undo->kind) {
@@ -298,6 +301,9 @@ int ledger_apply(struct ledger *l, const struct event_batch *batch, const struct
     case EVENT_REGISTRATION_WITHDRAW:
     case EVENT_REGISTRATION_CLOSED:
         return pupils_apply(l, stream, batch, event);
+    case EVENT_PUPIL_LINK:
+    case EVENT_PUPIL_LINK_WITHDRAW:
+        return links_apply(l, stream, batch, event);
     default:
         return event->type < EVENT_TYPE_COUNT ? apply_entity(l, stream, batch, event) : ERR_INVALID;
     }
@@ -461,5 +467,5 @@ uint64_t ledger_digest(const struct ledger *l)
         h = ledger_mix(h, (uint64_t)(uint32_t)one.held << 32 | (uint32_t)one.announced);
         sum += ledger_mix(h, (uint32_t)s->held);
     }
-    return sum + pupils_digest(l) + schools_digest(l) + entities_digest(l);
+    return sum + pupils_digest(l) + schools_digest(l) + entities_digest(l) + links_digest(l);
 }

@@ -165,6 +165,7 @@ struct ledger {
 
     uint64_t live, unmatched, known_schools, count_rows;
     struct entities *entities; /* entities.c */
+    struct links *links;       /* ledger_links.c */
 };
 
 static inline struct entry *ledger_entry(const struct ledger *l, uint32_t i)
@@ -228,6 +229,17 @@ void incidents_drop(struct ledger *l, const struct subject *subject);
 int incidents_reserve(struct ledger *l, const struct subject *subject) MUST_CHECK;
 void incidents_add(struct ledger *l, const struct subject *subject);
 
+/* ledger_links.c */
+int links_new(struct ledger *l) MUST_CHECK;
+void links_free(struct ledger *l);
+int links_apply(struct ledger *l, uint32_t stream, const struct event_batch *batch,
+                const struct event *event) MUST_CHECK;
+void links_commit(struct ledger *l);
+void links_rollback(struct ledger *l);
+/* The pseudonym a pupil is known by, of all that links say are one. out may be pupil. */
+void links_canonical(const struct ledger *l, const uint8_t pupil[16], uint8_t out[16]);
+uint64_t links_digest(const struct ledger *l);
+
 /* entities.c */
 int entities_new(struct ledger *l) MUST_CHECK;
 void entities_free(struct ledger *l);
@@ -236,6 +248,11 @@ int entities_apply(struct ledger *l, uint32_t stream, const struct event_batch *
                    const struct event *event, uint32_t schools[2]) MUST_CHECK;
 void entities_commit(struct ledger *l);
 void entities_rollback(struct ledger *l);
+/* A link from `old` has changed, and what `old` is known by was `before`: pupils that are known otherwise now are moved.
+ * ERR_NOMEM: nothing was. */
+int entities_relink(struct ledger *l, const uint8_t before[16], const uint8_t old[16]) MUST_CHECK;
+/* Room for so many subjects more until the batch ends: undoing links must not fail. */
+int entities_reserve_spare(struct ledger *l, uint32_t spare) MUST_CHECK;
 void entities_forget_touched(struct ledger *l);   /* with the number of the batch */
 void entities_forget_deadlines(struct ledger *l); /* another rules set */
 uint64_t entities_digest(const struct ledger *l);

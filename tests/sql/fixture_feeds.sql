@@ -22,6 +22,10 @@ CREATE FUNCTION f.controle(id text, pupil int, year int, day date, ordinal int, 
     INSERT INTO teldag_data.controle_log
     SELECT n.stream_id, n.epoch, n.seq, op, id, t.pupil(pupil), year, level, NULL, day, ordinal, verdict, '{"aanbod": null}', 'e', 's',
            n.at, n.at FROM t.next(stream) n $$;
+CREATE FUNCTION f.link(old int, new int, op "char" DEFAULT 'u', stream text DEFAULT 'huisonderwijs.0') RETURNS void LANGUAGE sql AS $$
+    INSERT INTO teldag_data.pupil_link_log
+    SELECT n.stream_id, n.epoch, n.seq, op, t.pupil(old), NULL, CASE WHEN op <> 'w' THEN t.pupil(new) END, NULL, 'e', 's', n.at, n.at
+    FROM t.next(stream) n $$;
 CREATE FUNCTION f.poah(id text, pupil int, year int, school int DEFAULT NULL, kind text DEFAULT 'eerste', level text DEFAULT 'bubao',
                        province text DEFAULT 'limburg', type int DEFAULT 4, mfc boolean DEFAULT false, prior boolean DEFAULT false,
                        op "char" DEFAULT 'u', stream text DEFAULT 'aanhuis.0') RETURNS void LANGUAGE sql AS $$

@@ -53,6 +53,10 @@ BEGIN
             PERFORM f.controle('c' || pg_temp.n(1, 40), pg_temp.n(1, 9), pg_temp.n(2022, 2025), make_date(2024, pg_temp.n(1, 12), pg_temp.n(1, 3)),
                                pg_temp.n(1, 2), pg_temp.pick(ARRAY['voldoende', 'onvoldoende', 'geweigerd']), 'basis',
                                CASE WHEN random() < 0.15 THEN 'w' ELSE 'u' END::"char", pg_temp.pick(ARRAY['huisonderwijs.0', 'huisonderwijs.1']));
+        WHEN random() < 0.02 THEN -- chains, branches, circles; few withdrawals, so that they stay
+            PERFORM f.link(x.old, 1 + (x.old + pg_temp.n(0, 10)) % 12, CASE WHEN random() < 0.2 THEN 'w' ELSE 'u' END::"char",
+                           pg_temp.pick(ARRAY['huisonderwijs.0', 'huisonderwijs.1', 'registration.1']))
+            FROM (SELECT pg_temp.n(1, 12) AS old) x;
         WHEN random() < 0.03 THEN
             PERFORM f.melding('m' || pg_temp.n(1, 30), pg_temp.n(1, 15), date '2024-11-01' + pg_temp.n(0, 400), ARRAY['leerrecht'], 'so',
                               CASE WHEN random() < 0.15 THEN 'w' ELSE 'u' END::"char", pg_temp.pick(ARRAY['melding.0', 'melding.1']));

@@ -86,6 +86,7 @@ class Cluster:
 
 class Feed:
     """A journal and its server; lines are written to its standard input and acknowledged."""
+    stderr = None  # of every feeder; a test that reads what they say puts a file here
 
     def __init__(self, home, stream, extra=()):
         self.stream = stream
@@ -99,7 +100,7 @@ class Feed:
     def start(self):
         self.process = subprocess.Popen(
             [os.path.join(BUILD, "teldag-feed"), "serve", "--stream", self.stream, "--journal", self.journal, "--publish", self.publish,
-             "--fetch", self.fetch] + self.extra, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=False)
+             "--fetch", self.fetch] + self.extra, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.stderr, text=False)
         self.acked = self.read_ack()
         self.reader = threading.Thread(target=self.read_acks, args=(self.process,), daemon=True)
         self.reader.start()

@@ -48,6 +48,17 @@ static inline void pupil_bytes(unsigned pupil, uint8_t out[16])
         out[12 + i] = (uint8_t)(pupil >> (24 - 8 * i));
     out[0] = (uint8_t)(pupil * 37);
 }
+static inline void one_link(struct one *o, uint32_t stream, int64_t time_us, unsigned old, unsigned new,
+                            bool withdraw)
+{
+    one_init(o, stream, 1, time_us, withdraw ? EVENT_PUPIL_LINK_WITHDRAW : EVENT_PUPIL_LINK);
+    one_num(o, LINK_OLD, 0);
+    pupil_bytes(old, o->values[LINK_OLD].pupil);
+    if (withdraw)
+        return;
+    one_num(o, LINK_NEW, 0);
+    pupil_bytes(new, o->values[LINK_NEW].pupil);
+}
 struct registration {
     uint32_t school;
     int year;

@@ -2,7 +2,7 @@
  *
  * Entities and what is derived from them: order between streams does not matter, a rollback puts everything back, a replay
  * gives the same; a clock that steps through its deadlines shows on every day what a look at everything would show.
- * links: workers/results.o workers/ledger.o workers/ledger_pupils.o workers/ledger_schools.o
+ * links: workers/results.o workers/ledger.o workers/ledger_pupils.o workers/ledger_links.o workers/ledger_schools.o
  * links: workers/fixed.o workers/risk.o workers/budget.o
  * links: workers/ledger_history.o workers/allocation.o workers/alert.o workers/event_batch.o
  * links: daemon/config_text.o workers/event_table.o workers/exact.o workers/rules.o workers/rules_table.o daemon/err.o
@@ -73,7 +73,7 @@ static void one_report(struct one *o, uint32_t stream, int64_t time_us, unsigned
 
 static void random_event(struct one *o)
 {
-    uint32_t stream = 1 + random_below(STREAMS), what = random_below(10);
+    uint32_t stream = 1 + random_below(STREAMS), what = random_below(12);
     int64_t at = random_below(6);
     if (what < 4) {
         one_report(o, stream, at, random_below(6), 1 + random_below(2), 2021 + (int)random_below(5),
@@ -94,7 +94,7 @@ static void random_event(struct one *o)
         one_init(o, stream, 1, at, random_below(5) ? EVENT_CONTROLE : EVENT_CONTROLE_WITHDRAW);
         set_key(o, "c", random_below(5));
         one_num(o, CON_PUPIL, 0);
-        pupil_bytes(random_below(2), o->values[CON_PUPIL].pupil);
+        pupil_bytes(random_below(4), o->values[CON_PUPIL].pupil);
         one_num(o, CON_YEAR, 2023 + random_below(2));
         one_num(o, CON_DATE, DAY0 - (int32_t)random_below(500));
         one_num(o, CON_ORDINAL, 1);
@@ -106,6 +106,9 @@ static void random_event(struct one *o)
         one_num(o, MEL_LEVEL, LEVEL_SO);
         one_num(o, MEL_RECEIVED_ON, DAY0 + (int32_t)random_below(250) - 60);
         one_num(o, MEL_CATEGORIES, 1);
+    } else if (what < 11) {
+        unsigned old = random_below(6);
+        one_link(o, stream, at, old, (old + 1 + random_below(5)) % 6, random_below(4) == 0);
     } else {
         one_init(o, stream, 1, at, random_below(3) ? EVENT_BEANTWOORD : EVENT_BEANTWOORD_WITHDRAW);
         set_key(o, "m", random_below(4));

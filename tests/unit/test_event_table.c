@@ -161,11 +161,11 @@ static void test_columns_agree_with_sql(void **state)
     for (int t = 0; t < LOG_TABLE_COUNT; t++) {
         char start[100], name[100];
         snprintf(start, sizeof start, "CREATE TABLE teldag_data.%s (", log_tables[t].name);
-        char *at = strstr(t < LOG_ENTITY_FIRST ? first : further, start);
+        char *at = strstr(t == LOG_PUPIL_LINK ? keys : t < LOG_ENTITY_FIRST ? first : further, start);
         assert_non_null(at);
         at = strstr(at, "\n    op ");
         for (int c = 0; c < log_tables[t].count; c++) {
-            if (log_tables[t].columns[c].kind == COLUMN_PUPIL_KEY) { /* came later */
+            if (log_tables[t].columns[c].kind == COLUMN_PUPIL_KEY && t != LOG_PUPIL_LINK) { /* came later */
                 snprintf(name, sizeof name, "ALTER TABLE teldag_data.%s ADD COLUMN %s int;",
                          log_tables[t].name, log_tables[t].columns[c].name);
                 assert_non_null(strstr(keys, name));

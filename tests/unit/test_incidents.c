@@ -2,7 +2,7 @@
  *
  * Events that count at a school, against a slow model: all events that stand, counted anew. Random histories of three
  * streams, with corrections, withdrawals, decisions before their requests, and batches that are rolled back.
- * links: workers/ledger.o workers/ledger_pupils.o workers/ledger_schools.o workers/ledger_history.o
+ * links: workers/ledger.o workers/ledger_pupils.o workers/ledger_links.o workers/ledger_schools.o workers/ledger_history.o
  * links: daemon/config_text.o workers/fixed.o workers/risk.o workers/budget.o workers/rules.o workers/rules_table.o
  * links: workers/allocation.o workers/alert.o workers/alert_subject.o workers/alert_risk.o workers/event_batch.o
  * links: workers/event_table.o workers/exact.o daemon/err.o workers/entities.o workers/ledger_incidents.o

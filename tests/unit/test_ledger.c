@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * links: workers/ledger.o workers/ledger_pupils.o workers/ledger_schools.o workers/ledger_history.o
+ * links: workers/ledger.o workers/ledger_pupils.o workers/ledger_links.o workers/ledger_schools.o workers/ledger_history.o
  * links: workers/fixed.o workers/risk.o workers/budget.o
  * links: workers/allocation.o workers/event_batch.o workers/event_table.o workers/exact.o
  * links: workers/entities.o workers/ledger_incidents.o workers/derive.o workers/evaluation.o workers/huisonderwijs.o workers/melding.o

@@ -259,12 +259,73 @@ static void the_daemon_says_what_is_missing(void **state)
             "check number)");
 }
 
+#define LINK(old, new) ENVELOPE("pupil.link.v1") "{\"old\":\"" old "\",\"new\":\"" new "\"}"
+
+static void reads_link(const char *line, bool has_keys)
+{
+    char *written = NULL;
+    for (int again = 0; again < 2; again++) { /* the second time as it was written as a dead letter */
+        const struct event *e = decode(line);
+        if (e->type == EVENT_DEAD)
+            fail_msg("%s\n  is dead: %.*s", line, (int)e->reason.len, batch_text(batch, e->reason));
+        assert_int_equal(e->type, EVENT_PUPIL_LINK);
+        assert_int_equal(event_values(batch, e)[LINK_NEW].pupil[0], 0x94);
+        assert_int_equal(event_is_null(e, LINK_OLD_KEY), !has_keys);
+        assert_int_equal(event_is_null(e, LINK_NEW_KEY), !has_keys);
+        if (has_keys) {
+            char hex[9];
+            snprintf(hex, sizeof hex, "%08x", (unsigned)event_values(batch, e)[LINK_OLD_KEY].num);
+            assert_string_equal(hex, ID23);
+            snprintf(hex, sizeof hex, "%08x", (unsigned)event_values(batch, e)[LINK_NEW_KEY].num);
+            assert_string_equal(hex, ID24);
+        }
+        free(written);
+        line = written = event_render(batch, e);
+    }
+    free(written);
+}
+
+static void the_daemon_reads_links(void **state)
+{
+    (void)state;
+    reads_link(LINK(P23, P24) "}", false);
+    reads_link(LINK(P23, P24) ",\"pupilkeyold\":\"" ID23 "\",\"pupilkey\":\"" ID24 "\"}", true);
+    reads_link(LINK("rrn:85073003328@2023-2024", "rrn:85073003328@2024-2025") "}", true);
+    const struct event *e = decode(ENVELOPE("pupil.link.withdraw.v1") "{\"old\":\"" P23 "\"}}");
+    assert_int_equal(e->type, EVENT_PUPIL_LINK_WITHDRAW);
+    refuses(LINK(P23, P23) "}", "data.new: is old itself");
+    refuses(LINK("rrn:85073003328", P24) "}", "data.old: must be 32 hex digits, or rrn:, 11 digits, @ and a "
+                                              "school year, is 15 bytes of other text");
+    refuses(LINK("rrn:85073003328#2023-2024", P24) "}",
+            "data.old: must be 32 hex digits, or rrn:, 11 digits, @ and a school year, is 25 bytes of other "
+            "text");
+    refuses(LINK("rrn:85073003328@2023-2025", P24) "}",
+            "data.old: national register number, and no school year to choose the pseudonym key by");
+    refuses(
+        LINK("rrn:85073003328@2022-2023", P24) "}",
+        "data.old: national register number, and no pseudonym key of school year 2022-2023 is configured");
+    refuses(LINK("rrn:85073003329@2023-2024", P24) "}",
+            "data.old: national register number with a wrong check number");
+    refuses(LINK("rrn:#@2022-2023", P24) ",\"pupilfault\":\"no_year_key\"}",
+            "data.old: national register number removed by the feeder (it has no pseudonym key of that "
+            "school year)");
+    refuses(LINK(P23, P24) ",\"pupilkeyold\":\"x\"}",
+            "pupilkeyold: must be the id of a key, 8 hex digits, is \"x\"");
+    refuses(ENVELOPE("pupil.link.v1") "{\"old\":3,\"new\":\"" P24 "\"}}",
+            "data.old: must be 32 hex digits, or rrn:, 11 digits, @ and a school year, is 3");
+    refuses(REG("rrn:85073003328@2024-2025", "2024-2025") "}",
+            "data.pupil: must be 32 hex digits, or rrn: and 11 digits, is 25 bytes of other text");
+    refuses(REG("rrn:#@2024-2025", "2024-2025") "}",
+            "data.pupil: must be 32 hex digits, or rrn: and 11 digits, is 15 bytes of other text");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_school_year_chooses),  cmocka_unit_test(without_a_key),
         cmocka_unit_test(what_is_no_event),         cmocka_unit_test(dated_numbers),
         cmocka_unit_test(the_daemon_knows_the_key), cmocka_unit_test(the_daemon_says_what_is_missing),
+        cmocka_unit_test(the_daemon_reads_links),
     };
     return cmocka_run_group_tests(tests, make, drop);
 }

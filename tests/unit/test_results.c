@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * links: workers/results.o workers/ledger.o workers/ledger_pupils.o workers/ledger_schools.o
+ * links: workers/results.o workers/ledger.o workers/ledger_pupils.o workers/ledger_links.o workers/ledger_schools.o
  * links: workers/fixed.o workers/risk.o workers/budget.o
  * links: workers/ledger_history.o workers/allocation.o workers/alert.o workers/event_batch.o
  * links: daemon/config_text.o workers/event_table.o workers/exact.o workers/rules.o workers/rules_table.o daemon/err.o
