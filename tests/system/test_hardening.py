@@ -172,11 +172,16 @@ def end_traced(process):
 
 def expect_allowed(trace, unit):
     with open(trace) as lines:
-        used = set(re.findall(r"^\d+ +(?:<\.\.\. )?([a-z0-9_]+)[( ]", lines.read(), re.M))
+        calls = lines.read()
+    used = set(re.findall(r"^\d+ +(?:<\.\.\. )?([a-z0-9_]+)[( ]", calls, re.M))
     print("%s: %d system calls used" % (unit, len(used)))
     assert {"openat", "futex", "sched_setscheduler"} <= used
     refused = used - allowed_calls(os.path.join(TOP, "systemd", unit))
     assert not refused, "%s refuses %s" % (unit, refused)
+    families = set(re.findall(r" socket\((AF_\w+)", calls))
+    with open(os.path.join(TOP, "systemd", unit)) as text:
+        allowed = set(re.search(r"^RestrictAddressFamilies=(.*)$", text.read(), re.M)[1].split())
+    assert {"AF_INET", "AF_NETLINK"} <= families <= allowed, "%s refuses %s" % (unit, families - allowed)
 
 
 def test_no_more_calls_than_the_units_allow():
