@@ -54,7 +54,8 @@ int ctl_explain(struct ctl *ctl);
 /* ctl_explain_more.c: working budget and risk, as text. */
 void ctl_explain_more(struct db *db, const char *school_id, int year_of_use);
 int ctl_alerts(struct ctl *ctl);
-int ctl_follow(struct ctl *ctl, const char *after, const char *kind, const char *school);
+int ctl_follow(struct ctl *ctl, const char *after, bool accept, const char *kind, const char *school);
 int ctl_verify(struct ctl *ctl);
 int ctl_what_if(struct ctl *ctl);
 int ctl_migrate(struct ctl *ctl);
+int ctl_restored(struct ctl *ctl);

@@ -25,6 +25,7 @@ struct follower {
     struct bus_socket *sub, *dealer;
     struct position position;
     bool from_now; /* no --after: begin at the head of the first answer */
+    bool accept;   /* another log is followed from where it parts from ours */
     bool output_closed;
 };
 
@@ -150,6 +151,57 @@ static void ask(struct follower *f)
         position_unsent(&f->position, a.request, clock_monotonic_us());
 }
 
+/* Where the log that is now published parts from ours: the last alert that both have. -1 when it cannot be known. */
+static int64_t parting(struct follower *f)
+{
+    char shard[16], epoch[24];
+    const char *values[] = {shard, epoch};
+    struct db_result *r;
+    struct db *db;
+    int64_t after = -1;
+    int code;
+
+    snprintf(shard, sizeof(shard), "%d", f->ctl->config->shard);
+    snprintf(epoch, sizeof(epoch), "%" PRIu64, f->position.epoch);
+    db = ctl_connect(f->ctl, NULL, &code);
+    if (!db)
+        return -1;
+    r = db_query(db,
+                 "SELECT min(after_seq) FROM teldag.alert_epoch WHERE shard = $1::int AND epoch > $2::bigint",
+                 2, values);
+    if (db_rows(r) == 1 && !db_is_null(r, 0, 0))
+        after = db_int(r, 0, 0);
+    db_result_free(&r);
+    db_close(&db);
+    return after;
+}
+
+/* The publisher has another log. EX_OK: going on in it, as the operator said beforehand. */
+static int meet_another_log(struct follower *f)
+{
+    struct position *p = &f->position;
+    int64_t after = p->reason == POSITION_NEW_EPOCH && p->epoch ? parting(f) : -1;
+    uint64_t from;
+
+    if (after < 0)
+        return ctl_fail(EX_DATAERR,
+                        "the alert log is another one now (the database was replaced): read `teldagctl "
+                        "alerts`, then follow "
+                        "again (stopped before sequence %" PRIu64 ")",
+                        p->next);
+    from = (uint64_t)after + 1 < p->next ? (uint64_t)after + 1 : p->next;
+    fprintf(stderr,
+            "teldagctl: the alert log is another one now: what it said after sequence %" PRIu64
+            " under epoch %" PRIu64 " no longer stands\n",
+            from - 1, p->epoch);
+    if (!f->accept)
+        return ctl_fail(EX_DATAERR,
+                        "read `teldagctl alerts`, then follow again with --after %" PRIu64 "-%" PRIu64,
+                        p->other_epoch, from - 1);
+    position_reset(p, p->other_epoch, from, clock_monotonic_us());
+    return EX_OK;
+}
+
 static int loop(struct follower *f)
 {
     while (!stopped && !f->output_closed) {
@@ -163,15 +215,16 @@ static int loop(struct follower *f)
             return ctl_fail(EX_SOFTWARE, "%s", bus_error());
         drain(f, f->dealer, false);
         drain(f, f->sub, true);
-        if (f->position.mode == POSITION_STOPPED)
+        if (f->position.mode != POSITION_STOPPED)
+            continue;
+        if (f->position.reason == POSITION_GONE)
             return ctl_fail(
                 EX_DATAERR,
-                f->position.reason == POSITION_GONE
-                    ? "the alert log begins after the asked sequence: follow again with --after %" PRIu64
-                    : "the alert log is another one now (the database was replaced): read `teldagctl "
-                      "alerts`, then follow again"
-                      " (stopped before sequence %" PRIu64 ")",
-                f->position.reason == POSITION_GONE ? f->position.first_kept - 1 : f->position.next);
+                "the alert log begins after the asked sequence: follow again with --after %" PRIu64,
+                f->position.first_kept - 1);
+        err = meet_another_log(f);
+        if (err)
+            return err;
     }
     return EX_OK;
 }
@@ -193,24 +246,41 @@ static int open_sockets(struct follower *f)
     return err ? err : bus_connect(f->dealer, f->ctl->config->alerts_fetch);
 }
 
-int ctl_follow(struct ctl *ctl, const char *after, const char *kind, const char *school)
+/* "SEQ" or "EPOCH-SEQ", the end of an alert's id. */
+static bool parse_after(const char *text, uint64_t *epoch, uint64_t *seq)
 {
-    struct follower f = {.ctl = ctl, .kind = kind, .school = school, .from_now = !after};
+    char *end;
+
+    *epoch = 0;
+    if (*text < '0' || *text > '9')
+        return false;
+    *seq = strtoull(text, &end, 10);
+    if (*end == '-' && end[1] >= '0' && end[1] <= '9') {
+        *epoch = *seq;
+        *seq = strtoull(end + 1, &end, 10);
+    }
+    return *end == '\0';
+}
+
+int ctl_follow(struct ctl *ctl, const char *after, bool accept, const char *kind, const char *school)
+{
+    struct follower f = {.ctl = ctl, .kind = kind, .school = school, .accept = accept, .from_now = !after};
     struct sigaction action = {.sa_handler = stop};
-    char error[600], *end = NULL;
+    uint64_t epoch = 0, seq = 0;
+    char error[600];
     int code;
 
     if (!ctl->config && !(ctl->config = config_load(ctl->config_path, error, sizeof(error))))
         return ctl_fail(EX_CONFIG, "%s", error);
-    if (after && (*after < '0' || *after > '9' || (strtoull(after, &end, 10), *end)))
-        return ctl_usage("--after takes a sequence number");
+    if (after && !parse_after(after, &epoch, &seq))
+        return ctl_usage("--after takes a sequence number, or EPOCH-SEQUENCE");
     if (!ctl->config->alerts_publish)
         return ctl_fail(EX_CONFIG, "the configuration has no alerts endpoints");
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     snprintf(f.stream, sizeof(f.stream), "alert.%d", ctl->config->shard);
     position_init(&f.position, &position_defaults, clock_monotonic_us());
-    position_reset(&f.position, 0, after ? strtoull(after, NULL, 10) + 1 : 1, clock_monotonic_us());
+    position_reset(&f.position, epoch, seq + 1, clock_monotonic_us());
     code = open_sockets(&f) ? ctl_fail(EX_UNAVAILABLE, "%s", bus_error()) : loop(&f);
     bus_socket_free(&f.sub);
     bus_socket_free(&f.dealer);

@@ -25,7 +25,7 @@ static const struct {
      "why"},
     {"explain", ctl_explain,
      "explain ID [YEAR]                    how each hour of a school comes about, rule by rule"},
-    {"alerts", ctl_alerts, "alerts [--follow [--after SEQ]] [--kind K] [--school ID]"},
+    {"alerts", ctl_alerts, "alerts [--follow [--after [EPOCH-]SEQ] [--accept]] [--kind K] [--school ID]"},
     {"verify", ctl_verify,
      "verify                               recompute everything from the logs and compare; exit 65 on "
      "differences"},
@@ -33,6 +33,9 @@ static const struct {
      "what-if --rules FILE [--year YEAR] [--school ID]   what other rules would change; changes nothing"},
     {"migrate", ctl_migrate,
      "migrate [--database CONNINFO]        bring the database's schema to this version"},
+    {"restored", ctl_restored,
+     "restored [--database CONNINFO]       this database was put back to an earlier state: alerts get a new "
+     "epoch"},
     {"dead-letter", ctl_dead_letter,
      "dead-letter list [STREAM] | show STREAM SEQ | retry STREAM [SEQ] | drop STREAM SEQ"},
     {"stream", ctl_stream, "stream accept NAME --resend|--continue | pause NAME | resume NAME"},

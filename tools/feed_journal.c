@@ -459,6 +459,34 @@ int journal_trim(struct journal *j, uint64_t keep_from)
     return err;
 }
 
+int journal_renew(struct journal *j, bool drop, struct journal_state *out)
+{
+    MDB_txn *txn = NULL;
+    uint64_t now = (uint64_t)clock_realtime_us();
+    int rc = mdb_txn_begin(j->env, NULL, 0, &txn);
+    if (rc == 0)
+        rc = get_state(j, txn, out);
+    if (rc == 0) {
+        out->epoch =
+            now > out->epoch ? now : out->epoch + 1; /* later = larger, also when the clock was set back */
+        rc = put_number(j, txn, "epoch", out->epoch);
+    }
+    if (rc == 0 && drop) {
+        out->first = out->next = 1;
+        rc = mdb_drop(txn, j->records, 0);
+        if (rc == 0)
+            rc = put_number(j, txn, "first", out->first);
+        if (rc == 0)
+            rc = put_number(j, txn, "next", out->next);
+    }
+    if (rc == 0) {
+        rc = mdb_txn_commit(txn);
+        txn = NULL;
+    }
+    mdb_txn_abort(txn);
+    return rc ? write_error(j, rc) : 0;
+}
+
 int journal_read_begin(struct journal *j, struct journal_read **out, struct journal_state *state)
 {
     struct journal_read *read = calloc(1, sizeof *read);

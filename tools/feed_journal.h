@@ -42,6 +42,9 @@ int journal_append(struct journal *journal, const struct journal_line *lines, si
                    uint64_t *last) MUST_CHECK;
 /* Forgets what stands before keep_from (at most next). */
 int journal_trim(struct journal *journal, uint64_t keep_from) MUST_CHECK;
+/* A later epoch: the numbers given out so far may be given out again, with other lines. drop: forgets all lines, numbers
+ * begin at 1; otherwise what is kept stands under the new epoch with its numbers. *out is what the journal is then. */
+int journal_renew(struct journal *journal, bool drop, struct journal_state *out) MUST_CHECK;
 /* What the last failed call of this thread met, and what to do about it. */
 const char *journal_error(void);
 int journal_error_exit(void); /* the exit code that goes with it */

@@ -20,8 +20,9 @@ static const struct command {
     const char *name;
     int (*main)(int argc, char **argv); /* argv[0] = the command's name */
 } commands[] = {
-    {"serve", feed_serve_main}, {"append", feed_append_main},     {"trim", feed_trim_main},
-    {"dump", feed_dump_main},   {"generate", feed_generate_main}, {"pseudonym-key", feed_key_main},
+    {"serve", feed_serve_main},         {"append", feed_append_main},     {"trim", feed_trim_main},
+    {"dump", feed_dump_main},           {"generate", feed_generate_main}, {"pseudonym-key", feed_key_main},
+    {"new-epoch", feed_new_epoch_main},
 };
 
 /* A closed descriptor 0-2 would be given to the journal or a socket, and written to as if it were standard

@@ -25,6 +25,7 @@ static const struct option table[] = {
     {"keep-from", required_argument, NULL, 'K'},
     {"from", required_argument, NULL, 'F'},
     {"count", required_argument, NULL, 'n'},
+    {"drop", no_argument, NULL, 'D'},
     {"curve", optional_argument, NULL, CURVE},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -36,6 +37,7 @@ void feed_usage(bool error)
           "[--pseudonym-key FILE]\n"
           "       teldag-feed append --stream NAME --journal DIR [--pseudonym-key FILE]\n"
           "       teldag-feed trim --journal DIR [--stream NAME] --keep-from SEQ\n"
+          "       teldag-feed new-epoch --journal DIR [--stream NAME] [--drop]\n"
           "       teldag-feed dump --journal DIR [--stream NAME] [--from SEQ] [--count N]\n"
           "       teldag-feed generate --pupils N --schools N --seed S [--counts CSV] ...\n"
           "       teldag-feed pseudonym-key --year YEAR --out FILE\n"
@@ -126,6 +128,9 @@ static int take_option(int option, const char *value, struct feed_options *out)
     case 'n':
         number = &out->count;
         break;
+    case 'D':
+        out->drop = true;
+        return 0;
     case CURVE:
         log_error("--curve is not available in this version: only endpoints on this machine can be served");
         return EX_USAGE;

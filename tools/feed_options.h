@@ -14,11 +14,11 @@
 struct feed_options {
     const char *stream, *journal, *publish, *fetch, *pseudonym_key; /* NULL when not given */
     uint64_t keep_from, from, count;
-    bool has_keep_from;
+    bool has_keep_from, drop;
 };
 
-/* letters: the options the command takes, of "s:j:p:f:k:K:F:n:" (stream journal publish fetch pseudonym-key
- * keep-from from count). 0 and filled, or an exit code with the reason on standard error; -1: help was asked
+/* letters: the options the command takes, of "s:j:p:f:k:K:F:n:D" (stream journal publish fetch
+ * pseudonym-key keep-from from count drop). 0 and filled, or an exit code with the reason on standard error; -1: help was asked
  * for and printed. */
 int feed_options_parse(int argc, char **argv, const char *letters, struct feed_options *out) MUST_CHECK;
 /* Without keys and an allow-list nothing may be reached from beyond this machine (P7): tcp on 127.0.0.0/8,

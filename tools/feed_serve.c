@@ -53,7 +53,8 @@ struct server {
     struct bus *bus;
     struct bus_socket *publish, *fetch;
     int signals, watch, wake, stop;
-    uint64_t published; /* next sequence to go out live */
+    uint64_t published; /* next sequence to go out live, of published_epoch */
+    uint64_t published_epoch;
     uint64_t next_head_us;
     int looks;                          /* quick looks left after a sign that the journal changes */
     bool subscribed[WIRE_NAME_MAX + 1]; /* somebody subscribes to this many bytes of our name */
@@ -175,11 +176,14 @@ static int publish_records(struct server *s)
     struct journal_line line;
     bool more = true;
     int err = 0;
-    if (!is_subscribed(s))
+    if (!is_subscribed(s) || s->published_epoch != s->state.epoch) /* under another epoch all is fetched */
         s->published = s->state.next;
+    s->published_epoch = s->state.epoch;
     if (s->published >= s->state.next)
         return 0;
     err = journal_read_begin(s->journal, &read, &s->state);
+    if (err == 0 && s->published_epoch != s->state.epoch) /* at this very moment: the next turn */
+        goto out;
     if (err == 0 && s->published < s->state.first)
         s->published = s->state.first;
     if (err == 0 && s->published < s->state.next)
@@ -199,6 +203,7 @@ static int publish_records(struct server *s)
             err = 0;
         s->published += count;
     }
+out:
     journal_read_end(&read);
     return err;
 }
@@ -505,6 +510,7 @@ static int run_server(struct server *s, const struct feed_options *options, cons
         log_error("%s", s->payload ? journal_error() : "out of memory");
         return EX_UNAVAILABLE;
     }
+    s->published_epoch = s->state.epoch;
     s->published = s->state.next; /* what was there before is fetched, not pushed */
     exit_code = open_descriptors(s);
     if (exit_code == 0)

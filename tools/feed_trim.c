@@ -43,6 +43,28 @@ int feed_trim_main(int argc, char **argv)
     return exit_code;
 }
 
+int feed_new_epoch_main(int argc, char **argv)
+{
+    struct feed_options options;
+    struct journal *journal;
+    struct journal_state state;
+    int exit_code = feed_options_parse(argc, argv, "sjD", &options);
+    if (exit_code)
+        return exit_code < 0 ? 0 : exit_code;
+    journal = open_existing(&options, &exit_code);
+    if (!journal)
+        return exit_code;
+    if (journal_renew(journal, options.drop, &state) != 0) {
+        log_error("%s", journal_error());
+        exit_code = journal_error_exit();
+    } else {
+        printf("epoch %" PRIu64 ", kept %" PRIu64 " to %" PRIu64 "\n", state.epoch, state.first,
+               state.next - 1);
+    }
+    journal_close(&journal);
+    return exit_code;
+}
+
 /* One snapshot; lines that are appended meanwhile are not in it. */
 static int dump(struct journal *journal, const struct feed_options *options)
 {

@@ -85,7 +85,9 @@ static void lose_database(struct publisher *p)
     set_status(p, false);
 }
 
-/* The shard's epoch and last sequence; at the first time nothing older is sent live: subscribers fetch it. */
+/* The shard's epoch and last sequence; at the first time nothing older is sent live: subscribers fetch it.
+ * Missing: the writer has not yet made the row, not yet settled the epoch on this server (after a promotion or a restore),
+ * or not yet noticed that the log ends before what was sent. Until then nothing is said of it. */
 static int read_position(struct publisher *p, uint64_t *last)
 {
     char shard[16];
@@ -97,9 +99,11 @@ static int read_position(struct publisher *p, uint64_t *last)
     r = db_query(p->db,
                  "SELECT p.alert_epoch, p.alert_seq, (SELECT min(seq) FROM teldag_data.alert_log l WHERE "
                  "l.shard = p.shard)"
-                 " FROM teldag_data.shard_progress p WHERE shard = $1::int AND alert_epoch > 0",
+                 " FROM teldag_data.shard_progress p WHERE shard = $1::int AND alert_epoch > 0"
+                 " AND system_id = teldag_data.server_id()",
                  1, values);
-    found = db_rows(r) == 1;
+    found = db_rows(r) == 1 && !(p->positioned && (uint64_t)db_int(r, 0, 0) == p->epoch &&
+                                 (uint64_t)db_int(r, 0, 1) + 1 < p->next);
     if (found) {
         uint64_t epoch = (uint64_t)db_int(r, 0, 0);
 

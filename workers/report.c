@@ -100,9 +100,9 @@ static void describe_stopped(const struct report_stream *s, char *out, size_t le
     case POSITION_GONE:
         snprintf(out, len,
                  "stream %s stopped: the publisher no longer keeps event %" PRIu64 ", its first is %" PRIu64
-                 "; have everything sent again and run \"teldagctl stream accept %s --resend\", or go on "
-                 "from there "
-                 "with --continue",
+                 "; have everything sent again under a new epoch of its journal (teldag-feed new-epoch "
+                 "--drop) and run "
+                 "\"teldagctl stream accept %s --resend\", or go on from there with --continue",
                  name, p->next, p->first_kept, name);
         return;
     case POSITION_NEW_EPOCH:
@@ -123,9 +123,10 @@ static void describe_stopped(const struct report_stream *s, char *out, size_t le
     case POSITION_REWOUND:
         snprintf(out, len,
                  "stream %s stopped: the publisher's journal ends before event %" PRIu64
-                 ", which was received from it (was it restored from an older copy?); have the registry make "
-                 "a new "
-                 "journal and send everything again, then run \"teldagctl stream accept %s --resend\"",
+                 ", which was received from it (was it restored from an older copy?); have the registry give "
+                 "it a new epoch (teldag-feed new-epoch) and send again what it lacks, then run \"teldagctl "
+                 "stream accept "
+                 "%s --continue\", or --resend when it sends everything again",
                  name, p->next, name);
         return;
     default:

@@ -35,6 +35,8 @@ struct store_item {
 int store_lock(struct db *db, int shard, int *pid);
 /* Reads (and makes, the first time) the shard's row. */
 int store_load_shard(struct db *db, struct store_shard *shard);
+/* A new epoch of its alert log under this server's identity, recorded as an act, whatever the rules say. */
+int store_renew_epoch(struct db *db, struct store_shard *shard, const char *reason);
 /* Its batch number, seen by whoever waits for the lock; 0: none, or an error. */
 uint64_t store_read_batch(struct db *db, int shard);
 /* Gives the alert log its first epoch, or a new one where numbers may be given out again (epoch.h), and then reads the

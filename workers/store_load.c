@@ -44,15 +44,9 @@ int store_lock(struct db *db, int shard, int *pid)
     return db_error(db) ? db_error(db) : got;
 }
 
-/* System identifier, timeline (that of the WAL now written: the control file shows a promotion only after its first
- * checkpoint), and the table itself, which a restored dump makes anew. */
 static void read_system_id(struct db *db, char out[64])
 {
-    struct db_result *r = db_query(
-        db,
-        "SELECT system_identifier || '/' || ('x' || left(pg_walfile_name(pg_current_wal_lsn()), "
-        "8))::bit(32)::int || '/' || 'teldag_data.shard_progress'::regclass::oid FROM pg_control_system()",
-        0, NULL);
+    struct db_result *r = db_query(db, "SELECT teldag_data.server_id()", 0, NULL);
 
     if (db_rows(r) == 1)
         snprintf(out, 64, "%s", db_text(r, 0, 0));
@@ -125,7 +119,15 @@ static void write_identity(struct db *db, struct store_shard *s, uint64_t epoch)
     db_result_free(&r);
 }
 
-static void renew_epoch(struct db *db, const struct store_shard *s, uint64_t epoch, const char *reason)
+/* Later = larger, also when the clock was set back. */
+static uint64_t later_epoch(const struct store_shard *s)
+{
+    uint64_t now = (uint64_t)clock_realtime_us();
+
+    return now > s->alert_epoch ? now : s->alert_epoch + 1;
+}
+
+int store_renew_epoch(struct db *db, struct store_shard *s, const char *reason)
 {
     char id[16], from[24], to[24];
     const char *values[] = {id, from, to, s->system_id, reason};
@@ -133,26 +135,23 @@ static void renew_epoch(struct db *db, const struct store_shard *s, uint64_t epo
 
     snprintf(id, sizeof(id), "%d", s->shard);
     snprintf(from, sizeof(from), "%" PRIu64, s->alert_epoch);
-    snprintf(to, sizeof(to), "%" PRIu64, epoch);
+    snprintf(to, sizeof(to), "%" PRIu64, later_epoch(s));
     r = db_query(db, "SELECT teldag_data.renew_alert_epoch($1::int, $2::bigint, $3::bigint, $4, $5)", 5,
                  values);
     db_result_free(&r);
+    return db_error(db) ? db_error(db) : store_load_shard(db, s);
 }
 
 int store_settle_epoch(struct db *db, struct store_shard *s, bool set_back, const char **renewal)
 {
     const struct epoch_facts facts = {s->stored_id, s->system_id, s->synchronous, set_back};
-    uint64_t now = (uint64_t)clock_realtime_us(); /* later = larger, also when the clock was set back */
-    uint64_t epoch = now > s->alert_epoch ? now : s->alert_epoch + 1;
     const char *reason = epoch_renewal(&facts);
 
     *renewal = s->alert_epoch ? reason : NULL;
-    if (*renewal) {
-        renew_epoch(db, s, epoch, reason);
-        return db_error(db) ? db_error(db) : store_load_shard(db, s);
-    }
+    if (*renewal)
+        return store_renew_epoch(db, s, reason);
     if (!s->alert_epoch)
-        s->alert_epoch = epoch;
+        s->alert_epoch = later_epoch(s);
     if (strcmp(s->stored_id, s->system_id) != 0)
         write_identity(db, s, s->alert_epoch);
     return db_error(db);

@@ -181,19 +181,22 @@ static int do_accept(struct writer *w, struct writer_request *q)
     case COMMITMENT_JOURNAL_SHORT:
         say(q,
             "the publisher of %s still has the journal that ends before event %" PRIu64
-            ": have the registry make a new one (its epoch is later), then accept that",
+            ": it was restored, and its numbers would be used twice: have the registry give it a new epoch "
+            "(teldag-feed new-epoch), then accept that",
             q->stream, at.next);
         return ERR_INVALID;
     case COMMITMENT_JOURNAL_SAME:
         say(q,
             "the publisher of %s still has the same journal (epoch %" PRIu64
-            "): a resend needs a new journal; or accept with --continue",
+            "): a resend needs a new epoch of it (teldag-feed new-epoch, then everything is sent again); or "
+            "accept "
+            "with --continue",
             q->stream, to.epoch);
         return ERR_INVALID;
     case COMMITMENT_JOURNAL_OLDER:
         say(q,
             "the publisher's journal (epoch %" PRIu64 ") is older than the one accepted before (%" PRIu64
-            "): a restored journal must be made anew, so that its epoch is later",
+            "): a restored journal needs a new epoch (teldag-feed new-epoch)",
             to.epoch, at.epoch);
         return ERR_INVALID;
     }

@@ -3,6 +3,15 @@
 
 ALTER TABLE teldag_data.shard_progress ADD COLUMN synchronous boolean NOT NULL DEFAULT false;
 
+-- The server an alert epoch belongs to: system identifier, timeline (that of the WAL now written: the control file shows a
+-- promotion only after its first checkpoint), and the table itself, which a restored dump makes anew. An error on a standby.
+CREATE FUNCTION teldag_data.server_id() RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT system_identifier || '/' || ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int || '/'
+           || 'teldag_data.shard_progress'::regclass::oid
+      FROM pg_control_system()
+$$;
+
 -- A new epoch of a shard's alert log, recorded as an act. The row moves on as with a batch, so that a daemon that believes
 -- otherwise is fenced. Without a row (another daemon was first, or the shard is unknown) nothing is done.
 CREATE FUNCTION teldag_data.renew_alert_epoch(shard int, from_epoch bigint, epoch bigint, system_id text, reason text) RETURNS bigint

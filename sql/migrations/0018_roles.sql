@@ -358,7 +358,7 @@ BEGIN
             GRANT USAGE ON SCHEMA teldag_data, teldag, teldag_check TO teldag_writer;
             GRANT SELECT ON ALL TABLES IN SCHEMA teldag, teldag_check TO teldag_writer;
             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA teldag_check TO teldag_writer;
-            GRANT EXECUTE ON FUNCTION teldag_data.ensure_year(smallint), teldag_data.renew_alert_epoch(int, bigint, bigint, text, text)
+            GRANT EXECUTE ON FUNCTION teldag_data.ensure_year(smallint), teldag_data.renew_alert_epoch(int, bigint, bigint, text, text), teldag_data.server_id()
                 TO teldag_writer;
             GRANT SELECT, INSERT ON teldag_data.stream, teldag_data.stream_epoch, teldag_data.dead_letter, teldag_data.rules_set,
                 teldag_data.rule TO teldag_writer;

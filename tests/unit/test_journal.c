@@ -194,6 +194,33 @@ static void trimming(void **state)
     journal_close(&j);
 }
 
+static void renewing(void **state)
+{
+    struct journal *j = open_ours(0);
+    struct journal_state before, kept, dropped, read;
+    (void)state;
+    append_numbers(j, 1, 100);
+    assert_int_equal(journal_trim(j, 11), 0);
+    assert_int_equal(journal_read_state(j, &before), 0);
+    assert_int_equal(journal_renew(j, false, &kept), 0);
+    assert_true(kept.epoch > before.epoch);
+    assert_int_equal(kept.first, 11);
+    assert_int_equal(kept.next, 101);
+    expect_numbers(j, 11, 100);
+    assert_int_equal(append_numbers(j, 101, 5), 105);
+    assert_int_equal(journal_renew(j, true, &dropped), 0);
+    assert_true(dropped.epoch > kept.epoch);
+    journal_close(&j);
+    j = open_ours(0);
+    assert_int_equal(journal_read_state(j, &read), 0);
+    assert_int_equal(read.epoch, dropped.epoch);
+    assert_int_equal(read.first, 1);
+    assert_int_equal(read.next, 1);
+    assert_int_equal(append_numbers(j, 1, 20), 20);
+    expect_numbers(j, 1, 20);
+    journal_close(&j);
+}
+
 static void snapshot_stands_still(void **state)
 {
     struct journal *j = open_ours(0);
@@ -428,6 +455,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refusals, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(full_journal_acknowledges_nothing, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(trimming, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(renewing, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(snapshot_stands_still, make_folder, drop_folder),
         cmocka_unit_test(bytes_become_lines),
         cmocka_unit_test(last_line_without_newline),
