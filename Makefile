@@ -56,7 +56,7 @@ SIM_BIN    := $(patsubst tests/sim/%.c,$(BUILD)/tests/%,$(SIM_SRC))
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN   := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(FUZZ_SRC))
 
-.PHONY: all binaries tests-built help deps check security-table check-unit check-sim check-conf check-sql check-system check-san \
+.PHONY: all binaries tests-built help deps check security-table check-boot check-unit check-sim check-conf check-sql check-system check-san \
         check-faults lint bench demo \
         install clean format
 all: binaries
@@ -148,6 +148,10 @@ endif
 check-unit check-sim check-conf check-sql check-system: check-%: deps
 	+@$(MAKE) --no-print-directory -j$(JOBS) binaries tests-built
 	@tests/run.sh $*
+## make check-boot    a virtual machine with a real systemd runs the units (root; some ten minutes; not part of check)
+check-boot: deps
+	+@$(MAKE) --no-print-directory -j$(JOBS) binaries
+	@tests/boot/run.sh
 ## make security-table  the table of docs/security.md from what the last check-system recorded
 security-table: deps
 	@/usr/bin/python3 tests/system/security_table.py

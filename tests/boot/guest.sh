@@ -104,10 +104,11 @@ before=$(strike STOP)
 check 'a frozen one is ended and comes back' within 90 another_pid "$before"
 echo 'strems = ();' >>/etc/teldagd/teldagd.conf
 check 'a wrong configuration fails the reload' not systemctl reload teldagd
-check 'and leaves the daemon as it was' is_healthy
+check 'and leaves the daemon as it was' systemctl is-active teldagd
 systemctl restart teldagd
 sleep 5
-check 'a start with it fails with 78, once' test "$(systemctl show -P ExecMainStatus -P NRestarts teldagd | tr '\n' ' ')" = '78 0 '
+check 'a start with it fails with 78' test "$(systemctl show -P ExecMainStatus teldagd)" = 78
+check 'once' test "$(systemctl show -P NRestarts teldagd)" = 0
 sed -i '/strems/d' /etc/teldagd/teldagd.conf
 systemctl reset-failed teldagd
 check 'mended it starts' systemctl start teldagd
@@ -118,7 +119,7 @@ check 'PostgreSQL killed: it goes on' within 60 teldagctl wait --caught-up --tim
 check 'nothing was lost' test "$(psql_postgres -d teldag -c 'SELECT count(*) FROM teldag.school')" = 3
 check 'stops in time' systemctl stop teldagd teldag-feed@school.0
 check 'cleanly' test "$(systemctl show -P Result teldagd)" = success
-check 'no system call was refused' not journalctl -b -k --grep 'type=1326|SECCOMP' -q
+check 'no system call was refused' not journalctl -b -k --grep 'audit: type=1326' -q
 for unit in teldagd.service teldag-feed@school.0.service; do
     check "exposure of $unit, as it ran" systemd-analyze security --threshold=11 "$unit"
     systemd-analyze security "$unit" | tail -1
