@@ -473,6 +473,7 @@ void writer_settle(struct writer *w)
     }
     results_fold(w->results, &w->open.changes);
     w->settled++;
+    w->backoff_ms = 0; /* it works again: the next trouble is another one */
     shard = commitment_advance(&shard, w->open.token, w->open.changes.alert_count);
     w->shard.batch = shard.batch;
     w->shard.token = shard.token;
