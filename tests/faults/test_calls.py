@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The k-th database call of the writer fails, for k = 1, 2, ... until a scripted day passes without its k-th call: once by a
-lost connection, once by an error answered by the server, once by a COMMIT... whatever the call is. The day is cut into its parts
-(start and clock, events of all registries, a letter that is buried and retried, fixed steps, rules, a new journal accepted, pause
-and resume), and each part is gone through call by call: so every call of the day fails once, and the rest need not be repeated.
+lost connection, once by an error answered by the server. The day is cut into its parts (start and
+clock, events of all registries, a letter that is buried, retried, dropped, fixed steps, rules, a new journal accepted, pause and
+resume), and each part is gone through call by call: so every call of the day fails once, and the rest need not be repeated.
 
 FAULT_FORM=short takes every so-many-th k from a random first one; otherwise all."""
 import os
@@ -16,7 +16,7 @@ from kit import Town, flow
 from record import record
 
 FORM = os.environ.get("FAULT_FORM", "short")
-STRIDE = int(os.environ.get("FAULT_STRIDE") or (12 if FORM == "short" else 1))
+STRIDE = int(os.environ.get("FAULT_STRIDE") or (40 if FORM == "short" else 1))
 ACTS = {"cut": "connection to PostgreSQL lost at the k-th call of the writer", "error": "k-th call of the writer answered by an error",
         "error:40001": "k-th call of the writer answered by an error"}
 CALLS_MAX = 400  # a part has fewer
@@ -179,7 +179,7 @@ def every_call(act):
             town.close()
     print("%s: %d of some %d calls of the day failed, one at a time: nothing lost, nothing doubled; %.0f s" %
           (act, failed, total, time.monotonic() - started), flush=True)
-    assert failed > 60 // STRIDE
+    assert failed > 300 // STRIDE
 
 
 def test_every_call_loses_its_connection():
