@@ -32,10 +32,14 @@ static const char *const names[] = {
 #define FAILPOINT_NAME(who, label)                                                                           \
 #who ".copy_" #label ".before", #who ".copy_" #label ".begun", #who ".copy_" #label ".ending",           \
         #who ".copy_" #label ".after",
-            FAILPOINTS_COPY(FAILPOINT_NAME)
+            FAILPOINTS_COPY(FAILPOINT_NAME) FAILPOINTS_LOGS(FAILPOINT_NAME)
+#undef FAILPOINT_NAME
+#define FAILPOINT_NAME(who, label)                                                                           \
+#who ".read_select_" #label ".before", #who ".read_select_" #label ".after",
+                FAILPOINTS_LOGS(FAILPOINT_NAME)
 #undef FAILPOINT_NAME
 #define FAILPOINT_NAME(who) #who ".commit.before", #who ".commit.sent", #who ".commit.answered",
-                FAILPOINTS_COMMIT(FAILPOINT_NAME)
+                    FAILPOINTS_COMMIT(FAILPOINT_NAME)
 #undef FAILPOINT_NAME
 };
 #define NAMES (sizeof(names) / sizeof(*names))

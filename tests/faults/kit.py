@@ -155,7 +155,8 @@ class Town:
         own = {"school_id": str(here), "school_year": YEAR}
         made = {
             "school.0": [school(here, "bao"), event("entitlement.known.v1", dict(
-                own, stream="ses_lestijden", group="lager", status=("granted", "grace")[n % 2], hours=6))],
+                own, stream="ses_lestijden", group="lager", status=("granted", "grace")[n % 2], hours=6)),
+                event("pupil.link.v1", {"old": pupil(before), "new": pupil(first)})],
             "registration.0": [registration(here, first + i, "lager", ["thuistaal", "opleiding_moeder"]) for i in range(PUPILS)]
             + [closed(here, PUPILS - n % 2), event("registration.unknown.v1", own)]
             + [withdraw(gone, before + i) for i in range(PUPILS) if n > 1] + [closed(here, PUPILS)],

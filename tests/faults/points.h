@@ -144,27 +144,15 @@
     X(writer, select_exists)                                                                                 \
     X(writer, read_select_count_state)                                                                       \
     X(writer, read_select_count_closed)                                                                      \
-    X(writer, read_select_school_log)                                                                        \
-    X(writer, read_select_entitlement_log)                                                                   \
-    X(writer, read_select_registration_log)                                                                  \
-    X(writer, read_select_inspection_log)                                                                    \
-    X(writer, read_select_opschorting_log)                                                                   \
-    X(writer, read_select_verklaring_log)                                                                    \
-    X(writer, read_select_controle_log)                                                                      \
-    X(writer, read_select_poah_log)                                                                          \
-    X(writer, read_select_beslissing_log)                                                                    \
-    X(writer, read_select_vlp_log)                                                                           \
-    X(writer, read_select_toah_log)                                                                          \
-    X(writer, read_select_melding_log)                                                                       \
-    X(writer, read_select_beantwoord_log)                                                                    \
     X(publisher, set_catalog)                                                                                \
     X(publisher, select_alert_log)
 
-/* COPY into a table: before, begun, ending, after. */
-#define FAILPOINTS_COPY(X)                                                                                   \
+/* Logs: COPY into them (before, begun, ending, after), and reading them back (before, after). */
+#define FAILPOINTS_LOGS(X)                                                                                   \
     X(writer, school_log)                                                                                    \
     X(writer, entitlement_log)                                                                               \
     X(writer, registration_log)                                                                              \
+    X(writer, pupil_link_log)                                                                                \
     X(writer, inspection_log)                                                                                \
     X(writer, opschorting_log)                                                                               \
     X(writer, verklaring_log)                                                                                \
@@ -174,8 +162,10 @@
     X(writer, vlp_log)                                                                                       \
     X(writer, toah_log)                                                                                      \
     X(writer, melding_log)                                                                                   \
-    X(writer, beantwoord_log)                                                                                \
-    X(writer, dead_letter)
+    X(writer, beantwoord_log)
+
+/* COPY into what is not read back. */
+#define FAILPOINTS_COPY(X) X(writer, dead_letter)
 
 /* COMMIT: before, sent (and no answer read), answered. */
 #define FAILPOINTS_COMMIT(X)                                                                                 \

@@ -252,7 +252,7 @@ def split_generated(*options):
     return lines[0], lines[1], summaries[1]
 
 
-LOGS = ("school_log", "entitlement_log", "registration_log", "inspection_log", "opschorting_log", "verklaring_log", "controle_log",
+LOGS = ("school_log", "entitlement_log", "registration_log", "pupil_link_log", "inspection_log", "opschorting_log", "verklaring_log", "controle_log",
         "poah_log", "beslissing_log", "vlp_log", "toah_log", "melding_log", "beantwoord_log", "dead_letter")
 
 
