@@ -262,6 +262,26 @@ static void *serve(void *argument)
 
 /* 4. The socket file. A lock beside it keeps two starting daemons from replacing each other's socket. */
 
+/* What is full may have room again: the service manager shall try again, which it does not after 77 and 78. */
+static int exit_code_of(int error)
+{
+    switch (error) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return EX_NOPERM;
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return EX_OSERR;
+    default:
+        return EX_CONFIG;
+    }
+}
+
 static int take_lock(struct control *control, char *error, size_t error_len)
 {
     char path[sizeof control->path + 8];
@@ -269,7 +289,7 @@ static int take_lock(struct control *control, char *error, size_t error_len)
     control->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (control->lock < 0) {
         snprintf(error, error_len, "%s: %s", path, strerror(errno));
-        return errno == EACCES || errno == EPERM || errno == EROFS ? EX_NOPERM : EX_CONFIG;
+        return exit_code_of(errno);
     }
     if (flock(control->lock, LOCK_EX | LOCK_NB) != 0) {
         snprintf(error, error_len, "%s: another daemon uses this control socket", control->path);
@@ -323,7 +343,7 @@ static int open_listener(struct control *control, char *error, size_t error_len)
         chmod(control->path, 0660) != 0 || stat(control->path, &control->bound) != 0 ||
         listen(control->listener, CONNECTIONS_MAX) != 0) {
         snprintf(error, error_len, "%s: %s", control->path, strerror(errno));
-        return errno == EACCES || errno == EPERM || errno == EROFS ? EX_NOPERM : EX_CONFIG;
+        return exit_code_of(errno);
     }
     return 0;
 }

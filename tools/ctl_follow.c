@@ -3,6 +3,7 @@
  * teldagctl alerts --follow: a subscriber of the alert stream that drops what it has seen and fetches what it
  * missed, so that each alert is printed once and in order, whichever side crashes. The same position machine
  * as the daemon's receivers decides; here are only its sockets and the printing. */
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +28,8 @@ struct follower {
     bool from_now; /* no --after: begin at the head of the first answer */
     bool accept;   /* another log is followed from where it parts from ours */
     bool output_closed;
+    int output_error;
+    uint64_t unwritten; /* sequence of the first alert that could not be written */
 };
 
 static volatile sig_atomic_t stopped;
@@ -53,8 +56,11 @@ static void print_alert(struct follower *f, const char *line, size_t len)
                    json_string(json_get(event, "time"), ""), json_string(json_get(a, "severity"), ""),
                    json_string(json_get(a, "state"), ""), kind, json_string(json_get(a, "summary"), ""));
     }
-    if (fflush(stdout) != 0)
+    if (fflush(stdout) != 0 && !f->output_closed) {
         f->output_closed = true;
+        f->output_error = errno;
+        f->unwritten = (uint64_t)json_int(json_get(a, "seq"), 0);
+    }
     json_free(&event);
     free(copy);
 }
@@ -222,10 +228,19 @@ static int loop(struct follower *f)
                 EX_DATAERR,
                 "the alert log begins after the asked sequence: follow again with --after %" PRIu64,
                 f->position.first_kept - 1);
+        if (f->position.reason == POSITION_DAMAGED)
+            return ctl_fail(EX_DATAERR,
+                            "three answers arrived damaged: look at the way to the daemon, then follow again "
+                            "with --after %" PRIu64,
+                            f->position.next - 1);
         err = meet_another_log(f);
         if (err)
             return err;
     }
+    if (f->output_closed && f->output_error != EPIPE) /* who reads has gone on purpose */
+        return ctl_fail(
+            EX_IOERR, "cannot write alert %" PRIu64 ": %s; make room, and follow again with --after %" PRIu64,
+            f->unwritten, strerror(f->output_error), f->unwritten - 1);
     return EX_OK;
 }
 

@@ -90,6 +90,9 @@ def same(line, row):
     event_id, school, pupil, group, raw = row
     if raw is not None:
         raw = bytes.fromhex(raw)
+        if b'"rrn:#"' in raw:  # as the feeder journalled it
+            line = re.sub(rb'"rrn:[^"]*"', b'"rrn:#"', line)
+            raw = re.sub(rb',"pupilfault":"[a-z_]*"', b"", raw)
         return plain(raw) == plain(line) or b"teldagd_oversize" in raw or len(line) > 1 << 20
     data = json.loads(line)
     if data["id"] != event_id or school != str(data["data"].get("school_id")):
@@ -117,7 +120,7 @@ def account(cluster, producers):
             got = seen.pop(seq, [])
             if not any(same(line, row) if row[4] is not None or row[0] is not None else False for row in got):
                 result.lost += 1
-                result.note("%s %d: sent %s, there %s" % (p.feed.stream, seq, line[:200], got))
+                result.note("%s %d: sent %s, there %s" % (p.feed.stream, seq, line[:500], [r[:4] + [r[4] and bytes.fromhex(r[4])[:500]] for r in got]))
             result.doubled += max(0, len(got) - 1)
         for seq, got in seen.items():
             result.doubled += len(got)
@@ -235,10 +238,10 @@ def private_mounts():
 class Disk:
     """A small tmpfs of our own, filled and emptied; a context manager."""
 
-    def __init__(self, path, megabytes, owner=None):
+    def __init__(self, path, megabytes, inodes=0):
         self.path, self.megabytes = path, megabytes
         os.makedirs(path, exist_ok=True)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%dk" % int(megabytes * 1024), "none", path], capture_output=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%dk%s" % (int(megabytes * 1024), ",nr_inodes=%d" % inodes if inodes else ""), "none", path], capture_output=True)
         if done.returncode:
             raise Skip("mounting a tmpfs is not permitted here: %s" % done.stderr.decode().strip())
         os.chmod(path, 0o755)
