@@ -9,7 +9,7 @@ VERSION := 0.1.0
 PACKAGES_BUILD := gcc make pkg-config libc6-dev libzmq3-dev libpq-dev libconfig-dev libyajl-dev liblmdb-dev libmicrohttpd-dev \
                   libsodium-dev
 PACKAGES_RUN   := postgresql postgresql-client tzdata
-PACKAGES_TEST  := git libcmocka-dev python3 python3-zmq clang-format cppcheck shellcheck systemd prometheus curl procps util-linux strace binutils openssl
+PACKAGES_TEST  := git libcmocka-dev python3 python3-zmq clang-format cppcheck shellcheck systemd prometheus curl procps util-linux faketime strace binutils openssl
 # Only `make fuzz` needs a second compiler; `make check` replays the corpus with gcc.
 PACKAGES_FUZZ  := clang-14 libclang-rt-14-dev
 PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)

@@ -330,12 +330,11 @@ static void log_changes(struct receiver *r)
     const struct position *p = &r->position;
 
     if (p->mode == POSITION_STOPPED && r->logged_mode != POSITION_STOPPED)
-        log_error(
-            "stream %s: stopped at epoch %llu sequence %llu: %s (the publisher shows epoch %llu, first kept "
-            "%llu, head %llu); decide with: teldagctl stream accept %s --resend | --continue",
-            r->name, (unsigned long long)p->epoch, (unsigned long long)p->next,
-            position_reason_names[p->reason], (unsigned long long)p->other_epoch,
-            (unsigned long long)p->first_kept, (unsigned long long)p->head, r->name);
+        log_error("stream %s: stopped at epoch %llu sequence %llu: %s (the publisher shows epoch %llu, first "
+                  "kept %llu, head %llu); \"teldagctl status\" says what to do",
+                  r->name, (unsigned long long)p->epoch, (unsigned long long)p->next,
+                  position_reason_names[p->reason], (unsigned long long)p->other_epoch,
+                  (unsigned long long)p->first_kept, (unsigned long long)p->head);
     else if (p->mode == POSITION_LIVE && r->logged_mode != POSITION_LIVE)
         log_write(LOG_LEVEL_DEBUG, "stream %s: live at sequence %llu", r->name, (unsigned long long)p->next);
     if (p->stale && !r->logged_stale)

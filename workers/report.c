@@ -106,6 +106,16 @@ static void describe_stopped(const struct report_stream *s, char *out, size_t le
                  name, p->next, p->first_kept, name);
         return;
     case POSITION_NEW_EPOCH:
+        if (p->other_epoch < p->epoch) {
+            snprintf(
+                out, len,
+                "stream %s stopped: the publisher has an older journal (epoch %" PRIu64 ", %" PRIu64
+                " was accepted): is it a restored copy, is the clock of its machine right? "
+                "Have it make a new one and send everything again, then run \"teldagctl stream accept %s "
+                "--resend\"",
+                name, p->other_epoch, p->epoch, name);
+            return;
+        }
         snprintf(
             out, len,
             "stream %s stopped: the publisher has a new journal (epoch %" PRIu64 " instead of %" PRIu64
