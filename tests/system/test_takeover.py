@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Two daemons and one shard: one writes, the other waits and says for whom; whoever loses its session never writes over
 the other. And two shards beside each other in one database."""
+import calendar
+import os
 import random
 import time
 
@@ -74,6 +76,58 @@ def test_second_waits_and_takes_over():
         wait_for(lambda: phase(second) == "waiting for the lock", 10, "the second daemon does not wait")
         assert second.stop(5) == 0  # a daemon that waits stops at once
         expect_all(w, first, producers, summary)
+
+
+TAKEOVER_SECONDS = 15  # a bound for correctness; the figures are printed
+
+
+def last_running(daemon):
+    """When it last said that it writes: seconds since 1970, to the millisecond of its log."""
+    with open(daemon.log) as f:
+        said = [line.split()[0] for line in f if line.rstrip().endswith("writer: running")]
+    return calendar.timegm(time.strptime(said[-1][:19], "%Y-%m-%dT%H:%M:%S")) + float(said[-1][19:-1]) if said else 0
+
+
+def first_commit(world, after):
+    rows = world.cluster.sql("SELECT extract(epoch FROM min(pg_xact_commit_timestamp(xmin))) FROM teldag_data.registration_log"
+                             " WHERE pg_xact_commit_timestamp(xmin) > to_timestamp(%.3f)" % after)
+    return float(rows[0][0] or 0)
+
+
+def test_takeover_time():
+    """kill -9 of whoever writes, again and again, while events come: how long until the other one commits."""
+    rounds = int(os.environ.get("TAKEOVER_ROUNDS") or 8)
+    with World("track_commit_timestamp = on") as w:
+        producers, summary = flowing(w)
+        a, b = (w.daemon([p.feed for p in producers], name=name) for name in ("a", "b"))
+        a.migrate().start()
+        a.caught_up()
+        b.start()
+        taken, committed = [], []
+        for number in range(1, rounds + 1):
+            wait_for(lambda: phase(b) == "waiting for the lock", 20, "the second daemon does not wait")
+            threads = [p.start(len(p.lines) * number // rounds - p.sent, 0.03, (1, 3, 20)) for p in producers]
+            time.sleep(random.uniform(0, 0.3))
+            a.kill()
+            killed = time.time()
+            wait_for(lambda: last_running(b) > killed, TAKEOVER_SECONDS, "no takeover")
+            for thread in threads:
+                thread.join()
+            for p in producers:
+                p.settle()
+            b.caught_up()
+            taken.append(last_running(b) - killed)
+            commit = first_commit(w, last_running(b))
+            if commit:  # else everything was in before
+                committed.append(commit - killed)
+            flow.expect_no_differences(b)
+            a.start()
+            a, b = b, a
+        expect_all(w, a, producers, summary)
+        for name, times in (("takes over", taken), ("first commit", committed)):
+            print("%s after kill -9, %d rounds: p50 %.2f s, max %.2f s"
+                  % (name, len(times), sorted(times)[len(times) // 2], max(times)), flush=True)
+        assert max(taken) < TAKEOVER_SECONDS * flow.SLOW and len(committed) > rounds // 2
 
 
 def test_sleeper_is_fenced():
