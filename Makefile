@@ -12,6 +12,7 @@ PACKAGES_RUN   := postgresql postgresql-client tzdata
 PACKAGES_TEST  := git libcmocka-dev python3 python3-zmq clang-format cppcheck shellcheck systemd prometheus curl procps util-linux faketime strace binutils openssl
 # Only `make fuzz` needs a second compiler; `make check` replays the corpus with gcc.
 PACKAGES_FUZZ  := clang-14 libclang-rt-14-dev
+PACKAGES_PATRONI := patroni etcd-server
 PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)
 
 V ?= 0
@@ -57,7 +58,7 @@ FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN   := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(FUZZ_SRC))
 
 .PHONY: all binaries tests-built help deps check security-table check-boot check-unit check-sim check-conf check-sql check-system check-san \
-        check-faults lint bench demo \
+        check-faults check-patroni lint bench demo \
         install clean format
 all: binaries
 
@@ -160,6 +161,12 @@ check-san: deps
 	+@$(TSAN_MAKE) -j$(JOBS) build-tsan/tests/test_inbox
 	@BUILD=build-san tests/run.sh san
 	@BUILD=build-tsan tests/run.sh tsan
+
+## make check-patroni  the documented Patroni set-up as plain processes: leader killed, lead switched (about two minutes)
+check-patroni: deps
+	@tools/install-packages.sh $(PACKAGES_PATRONI)
+	+@$(MAKE) --no-print-directory -j$(JOBS) binaries
+	@/usr/bin/python3 tests/faults/patroni.py
 
 ## make check-faults  the fault campaign, some ten minutes, and the table of docs/reliability.md; LONG=1: a million events and
 ##                    a thousand kills

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A second PostgreSQL for a system test: a physical standby of a private cluster, or a copy of one (a backup) to restore."""
+import os
+import sys
 import time
 
-from harness import Cluster, wait_for
+import flow
+from harness import TOP, Cluster, wait_for
 
 
 class Copy(Cluster):
@@ -46,3 +49,26 @@ def hosts(*folders, more="target_session_attrs=read-write"):
 
 def socket_of(cluster):
     return cluster.dir + "/socket"
+
+
+def lost_and_doubled(cluster, sent):
+    """sent: stream to the number of lines it acknowledged. Counted over every log and dead letter, by epoch and sequence."""
+    lost = doubled = 0
+    for stream, count in sent.items():
+        rows = cluster.sql("WITH p AS (%s) SELECT count(*), count(DISTINCT (epoch, seq)) FROM p JOIN teldag_data.stream s USING (stream_id)"
+                           " WHERE s.name = '%s'" % (" UNION ALL ".join("SELECT stream_id, epoch, seq FROM teldag_data." + log
+                                                                        for log in flow.LOGS), stream))
+        stored, distinct = map(int, rows[0])
+        lost += max(0, count - distinct)
+        doubled += stored - distinct
+    return lost, doubled
+
+
+def note(fault, cluster, feeds, in_flight, seconds, injected=1):
+    """A row for the table of docs/reliability.md, when the fault campaign runs this test ($FAULTS_OUT)."""
+    if not os.environ.get("FAULTS_OUT"):
+        return
+    sys.path.insert(0, os.path.join(TOP, "tests/faults"))
+    from record import record
+    lost, doubled = lost_and_doubled(cluster, {f.stream: f.acked for f in feeds})
+    record(fault, injected=injected, in_flight=in_flight, lost=lost, doubled=doubled, recovery_s=seconds)

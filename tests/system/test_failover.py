@@ -10,7 +10,7 @@ import time
 import flow
 from flow import Follower, Producer, Proxy, wait_for, writer_status
 from harness import SLOW, World, closed, main, registration, school
-from standby import Standby, hosts, socket_of
+from standby import Standby, hosts, note, socket_of
 from test_crash_feeds import expect_entities, make_feeds
 
 CONF = "track_commit_timestamp = on"
@@ -74,6 +74,7 @@ def fail_over_under_load(commit, after):
         d.caught_up()
         before = alert_epoch(pair.a)
         assert pair.a.one("SELECT synchronous FROM teldag_data.shard_progress") == "t"
+        acked = sum(p.feed.acked for p in producers)
         threads = [p.start(len(p.lines), 0.02, (1, 5, 20)) for p in producers]
         time.sleep(random.uniform(0.05, 0.3))
         asked, promoted = pair.fail_over(commit, after)
@@ -83,6 +84,7 @@ def fail_over_under_load(commit, after):
             p.settle()
         d.caught_up()
         gap = pair.first_commit(asked) - asked
+        note("primary killed, standby promoted", pair.b, [p.feed for p in producers], sum(p.feed.acked for p in producers) - acked, gap)
         print("down for %g s; promotion %.2f s, first commit %.2f s after it was asked for (COMMIT %s)"
               % (after, promoted - asked, gap, commit), flush=True)
         assert 0 < gap < GAP_SECONDS * SLOW, gap

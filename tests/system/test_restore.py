@@ -11,7 +11,7 @@ import time
 import flow
 from flow import wait_for, writer_status
 from harness import BUILD, SLOW, World, closed, main, registration, school
-from standby import Copy, hosts, socket_of
+from standby import Copy, hosts, note, socket_of
 
 GOK = ["opleiding_moeder", "schooltoelage"]
 
@@ -88,8 +88,10 @@ def test_copy_of_the_files():
             assert rows == [[str(old), "20", "restored, says the operator"]], rows
             new = epoch_of(copy)
             assert new > old
+            started = time.monotonic()
             flock.d.start()
             flock.d.caught_up()
+            note("database restored from an older backup", copy, [flock.feed, flock.names], 30, time.monotonic() - started)
             flock.expect_all()
             flow.expect_clock(copy, "2025-03-01", "2025-03-04")
             assert epoch_of(copy) == new, "said once is enough"
@@ -244,9 +246,11 @@ def test_journal_restored():
         wait_for(lambda: w.cluster.sql(gap) == [["critical"]], 10, "stream.gap")
         time.sleep(1)
         assert w.cluster.one("SELECT next_seq FROM teldag.feed_progress WHERE stream = 'registration.0'") == "38"
+        started = time.monotonic()
         flock.d.ctl("stream", "accept", "registration.0", "--continue")
         flock.d.caught_up()
         assert w.cluster.sql("SELECT pupils, gok_pupils, closed FROM teldag.count") == counts
+        note("journal restored from an older copy", w.cluster, [flock.feed], len(lost), time.monotonic() - started)
         wait_for(lambda: not w.cluster.sql(gap), 10, "stream.gap resolves")
         flock.d.verify()
         # The same while the server runs; a journal that was trimmed needs a second word, for what it no longer has.

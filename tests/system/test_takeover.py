@@ -10,6 +10,7 @@ import time
 import flow
 from flow import Producer, freeze, thaw, wait_for, writer_pid, writer_status
 from harness import World, main, registration, school
+from standby import note
 
 OPTIONS = ("--pupils", 1500, "--schools", 24, "--corrections", 10, "--duplicates", 3, "--bad", 1)
 
@@ -124,6 +125,8 @@ def test_takeover_time():
             a.start()
             a, b = b, a
         expect_all(w, a, producers, summary)
+        feeds = [p.feed for p in producers]
+        note("active daemon killed, standby daemon takes over", w.cluster, feeds, sum(f.acked for f in feeds), max(committed), rounds)
         for name, times in (("takes over", taken), ("first commit", committed)):
             print("%s after kill -9, %d rounds: p50 %.2f s, max %.2f s"
                   % (name, len(times), sorted(times)[len(times) // 2], max(times)), flush=True)
