@@ -142,6 +142,8 @@ class Town:
         self.near, self.step, self.day, self.acts = 3, 0, 0, {}
         self.questions = Questions(self.cluster)
         self.start()
+        wait_for(lambda: self.d.process.poll() is not None or flow.writer_status(self.d), 20, "the daemon does not answer")
+        assert self.d.process.poll() is None, "the daemon has ended: a statement that tests/faults/points.h lacks? Its log says"
         self.d.caught_up()
         self.follower = Follower(self.d)
 

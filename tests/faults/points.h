@@ -121,6 +121,7 @@
     X(writer, select_try_advisory_lock)                                                                      \
     X(writer, select_locks)                                                                                  \
     X(writer, select_shard_progress)                                                                         \
+    X(writer, select_server_id)                                                                              \
     X(writer, update_shard_progress)                                                                         \
     X(writer, select_renew_alert_epoch)                                                                      \
     X(writer, insert_shard_progress)                                                                         \

@@ -219,7 +219,7 @@ WAYS = [
     (r"writer\.(epoch_record)", Round.accept),
     (r"writer\.(halving|buried)", Round.poison),
     (r"writer\.(replay_|update_dead_letter|select_exists)", Round.retry),
-    (r"writer\.select_locks", Round.locked),
+    (r"writer\.select_(locks|shard_progress)", Round.locked),
     (r"writer\.update_shard_progress", Round.first_epoch),
     (r"writer\.select_renew", Round.new_epoch),
     (r"rebuild\.|writer\.(rules_|clock_|read_|select_|insert_|begin_isolation|set_|.*resolve|session_read|local_append)|receiver\.(order_|before_)",
@@ -296,7 +296,6 @@ def plans(names):
     """(name, plan) of every round of this form."""
     made = [(n, PLANS.get(n, n + "=kill")) for n in names if not re.match(ELSEWHERE, n)]
     made += [("writer.select_dead_letter." + when, "writer.select_dead_letter.%s=kill@1" % when) for when in ("before", "after")]
-    made += [("writer.select_locks." + when, "writer.select_shard_progress.%s=kill" % when) for when in ("before", "after")]
     # A COMMIT whose answer is lost, of events and of each kind of act: nothing may be done twice.
     sent = [(way, "writer.commit.sent=cut") for way in ("writer.commit.sent", "writer.budget_x", "writer.reference_x", "reload.x",
                                                         "writer.order_x", "writer.epoch_record.x", "writer.update_dead_letter.x")]
