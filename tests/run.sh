@@ -152,7 +152,10 @@ suite_campaign() {
     local t form=medium bound=1200
     export FAULTS_OUT=${FAULTS_OUT:-build/faults}
     rm -rf "$FAULTS_OUT"
-    if [ -n "${LONG:-}" ]; then form=long bound=7200; fi
+    if [ -n "${LONG:-}" ]; then
+        form=long bound=7200
+        export FAULTS_LONG=1
+    fi
     for t in tests/faults/test_*.py; do
         start "campaign-$(basename "$t" .py)" env BUILD=build-fault FAULT_FORM=$form timeout -k 10 $bound "$python" "$t"
     done
