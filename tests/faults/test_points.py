@@ -160,6 +160,9 @@ class Round:
             wait_dead(process, LONGEST_S, "%s was not reached" % self.name)
         else:
             wait_for(lambda: self.acted(), LONGEST_S, "%s was not reached" % self.name)
+        if self.plan.startswith("journal.") and "=error" in self.plan:
+            wait_for(lambda: process.poll() is not None, LONGEST_S, "a feeder that cannot write goes on")
+            assert process.returncode == 69, process.returncode
         in_flight = t.in_flight()
         t.plan.arm("")
         t.feed_plan.arm("")
@@ -240,6 +243,8 @@ def way_to(name):
 
 def fault_of(plan):
     act = plan.split("=")[-1].split("@")[0].split(":")[0]
+    if act == "error" and not plan.startswith("writer."):
+        return "a journal that cannot write (EIO)" if plan.startswith("journal.") else "no memory for what was received"
     return {"kill": "kill -9 at each of %d failpoints" % len(points()), "cut": "connection to PostgreSQL cut at a statement",
             "error": "PostgreSQL answers a statement with an error"}[act]
 
@@ -300,6 +305,7 @@ def plans(names):
     sent = [(way, "writer.commit.sent=cut") for way in ("writer.commit.sent", "writer.budget_x", "writer.reference_x", "reload.x",
                                                         "writer.order_x", "writer.epoch_record.x", "writer.update_dead_letter.x")]
     failed = [("writer.shard_fence.before", "writer.shard_fence.before=error"), ("writer.commit.before", "writer.commit.before=error")]
+    failed += [("journal.append_before_commit", "journal.append_before_commit=error"), ("receiver.decoded", "receiver.decoded=error")]
     made += sent + failed
     if FORM != "short":
         made += [(n, n + "=" + act) for n in names for act in ("cut", "error")
