@@ -12,20 +12,13 @@
 #include <string.h>
 #include <zmq.h>
 
-struct bus {
-    void *context;
-};
-struct bus_socket {
-    struct bus *bus;
-    void *socket;
-    void *monitor; /* reads this socket's events, NULL when not watched */
-    struct bus_counts counts;
-};
+#include "daemon/bus_internal.h"
+#include "daemon/clock.h"
 
 static _Thread_local int last_errno;
 
 /* Remembers errno for bus_error() and sorts it. */
-static int sort_errno(void)
+int bus_sort_errno(void)
 {
     last_errno = errno;
     switch (errno) {
@@ -58,7 +51,7 @@ struct bus *bus_new(void)
         return NULL;
     bus->context = zmq_ctx_new();
     if (!bus->context) {
-        sort_errno();
+        bus_sort_errno();
         free(bus);
         return NULL;
     }
@@ -134,9 +127,10 @@ struct bus_socket *bus_socket_new(struct bus *bus, enum bus_type type)
     if (!s)
         return NULL;
     s->bus = bus;
+    s->type = type;
     s->socket = zmq_socket(bus->context, zmq_types[type]);
     if (!s->socket || apply_settings(s->socket, type)) {
-        sort_errno();
+        bus_sort_errno();
         bus_socket_free(&s);
         errno = last_errno;
         return NULL;
@@ -150,12 +144,15 @@ void bus_socket_free(struct bus_socket **socket)
 
     if (!s)
         return;
-    if (s->monitor) {
+    if (s->monitor)
         zmq_socket_monitor(s->socket, NULL, 0);
+    if (s->listener)
+        bus_gate_forget(&s->listener);
+    if (s->monitor)
         zmq_close(s->monitor);
-    }
     if (s->socket)
         zmq_close(s->socket);
+    free(s->connected_to);
     free(s);
     *socket = NULL;
 }
@@ -164,7 +161,7 @@ int bus_set_limits(struct bus_socket *socket, int send_messages, int64_t receive
 {
     if (set_int(socket->socket, ZMQ_SNDHWM, send_messages) ||
         zmq_setsockopt(socket->socket, ZMQ_MAXMSGSIZE, &receive_bytes, sizeof receive_bytes))
-        return sort_errno();
+        return bus_sort_errno();
     return 0;
 }
 
@@ -177,22 +174,26 @@ int bus_set_patient(struct bus_socket *socket)
 
 int bus_bind(struct bus_socket *socket, const char *endpoint)
 {
-    return zmq_bind(socket->socket, endpoint) ? sort_errno() : 0;
+    return zmq_bind(socket->socket, endpoint) ? bus_sort_errno() : 0;
 }
 
 int bus_connect(struct bus_socket *socket, const char *endpoint)
 {
-    return zmq_connect(socket->socket, endpoint) ? sort_errno() : 0;
+    if (zmq_connect(socket->socket, endpoint))
+        return bus_sort_errno();
+    free(socket->connected_to);
+    socket->connected_to = strdup(endpoint);
+    return socket->connected_to ? 0 : ERR_NOMEM;
 }
 
 int bus_subscribe(struct bus_socket *socket, const char *prefix)
 {
-    return zmq_setsockopt(socket->socket, ZMQ_SUBSCRIBE, prefix, strlen(prefix)) ? sort_errno() : 0;
+    return zmq_setsockopt(socket->socket, ZMQ_SUBSCRIBE, prefix, strlen(prefix)) ? bus_sort_errno() : 0;
 }
 
 int bus_last_endpoint(struct bus_socket *socket, char *out, size_t len)
 {
-    return zmq_getsockopt(socket->socket, ZMQ_LAST_ENDPOINT, out, &len) ? sort_errno() : 0;
+    return zmq_getsockopt(socket->socket, ZMQ_LAST_ENDPOINT, out, &len) ? bus_sort_errno() : 0;
 }
 
 static int send_frame(void *socket, zmq_msg_t *frame, bool more)
@@ -202,7 +203,7 @@ static int send_frame(void *socket, zmq_msg_t *frame, bool more)
     do
         rc = zmq_msg_send(frame, socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
     while (rc < 0 && errno == EINTR);
-    return rc < 0 ? sort_errno() : 0;
+    return rc < 0 ? bus_sort_errno() : 0;
 }
 
 int bus_send(struct bus_socket *socket, const struct bus_frame *frames, int count)
@@ -211,10 +212,12 @@ int bus_send(struct bus_socket *socket, const struct bus_frame *frames, int coun
     int ready = 0, sent = 0, err = 0;
 
     assert(count >= 1 && count <= BUS_FRAMES_MAX);
+    if (socket->listener && socket->type == BUS_XPUB)
+        bus_guard_pump(socket);
     /* All memory before the first frame: running out in the middle would leave half a message in the pipe. */
     for (; ready < count; ready++) {
         if (zmq_msg_init_size(&messages[ready], frames[ready].len)) {
-            err = sort_errno();
+            err = bus_sort_errno();
             goto out;
         }
         if (frames[ready].len)
@@ -264,6 +267,7 @@ static int prepare_message(struct bus_message *m)
     zmq_msg_t *frames;
 
     empty_frames(m);
+    m->limited = false;
     if (!m->private_frames)
         m->private_frames = malloc(BUS_FRAMES_MAX * sizeof(zmq_msg_t));
     frames = m->private_frames;
@@ -274,14 +278,14 @@ static int prepare_message(struct bus_message *m)
     return 0;
 }
 
-static int receive_frame(void *socket, zmq_msg_t *frame)
+int bus_receive_frame(void *socket, void *frame)
 {
     int rc;
 
     do
         rc = zmq_msg_recv(frame, socket, ZMQ_DONTWAIT);
     while (rc < 0 && errno == EINTR);
-    return rc < 0 ? sort_errno() : 0;
+    return rc < 0 ? bus_sort_errno() : 0;
 }
 
 /* The frames after the last one there is place for. */
@@ -291,12 +295,12 @@ static void drain_frames(void *socket)
     int more = 1;
 
     zmq_msg_init(&frame);
-    while (more && receive_frame(socket, &frame) == 0)
+    while (more && bus_receive_frame(socket, &frame) == 0)
         more = zmq_msg_more(&frame);
     zmq_msg_close(&frame);
 }
 
-int bus_receive(struct bus_socket *socket, struct bus_message *m)
+static int receive_message(struct bus_socket *socket, struct bus_message *m)
 {
     int err = prepare_message(m), more = 1;
     zmq_msg_t *frames = m->private_frames;
@@ -304,7 +308,7 @@ int bus_receive(struct bus_socket *socket, struct bus_message *m)
     while (!err && more && m->count < BUS_FRAMES_MAX) {
         zmq_msg_t *frame = &frames[m->count];
 
-        err = receive_frame(socket->socket, frame);
+        err = bus_receive_frame(socket->socket, frame);
         if (err)
             break;
         m->frame[m->count].data = zmq_msg_data(frame);
@@ -325,6 +329,40 @@ int bus_receive(struct bus_socket *socket, struct bus_message *m)
     return 0;
 }
 
+#define REFUSED_MAX 256 /* in a row, before the caller gets to do something else */
+
+int bus_receive(struct bus_socket *socket, struct bus_message *m)
+{
+    if (!socket->listener)
+        return receive_message(socket, m);
+    if (socket->type == BUS_XPUB) {
+        empty_frames(m);
+        bus_guard_pump(socket);
+        return ERR_AGAIN;
+    }
+    for (int i = 0; i < REFUSED_MAX; i++) {
+        zmq_msg_t *frames;
+        int err = receive_message(socket, m);
+
+        if (err)
+            return err;
+        frames = m->private_frames;
+        /* Every frame of a message has the same sender; of a dropped one (count -1) the first is still there. */
+        switch (bus_guard_judge(socket, &frames[m->count > 1 ? 1 : 0])) {
+        case BUS_REFUSE:
+            continue;
+        case BUS_PASS_PART:
+            m->limited = true;
+            break;
+        case BUS_PASS:
+            break;
+        }
+        return 0;
+    }
+    empty_frames(m);
+    return ERR_AGAIN;
+}
+
 #define POLL_ITEMS_MAX 64
 
 int bus_poll(struct bus_poll *items, int count, int timeout_ms)
@@ -343,30 +381,28 @@ int bus_poll(struct bus_poll *items, int count, int timeout_ms)
     if (rc < 0 && errno == EINTR)
         return 0; /* the caller looks at its other work and comes back */
     if (rc < 0)
-        return sort_errno();
+        return bus_sort_errno();
     for (int i = 0; i < count; i++)
         items[i].readable = (polled[i].revents & (ZMQ_POLLIN | ZMQ_POLLERR)) != 0;
     return 0;
 }
 
-int bus_watch(struct bus_socket *socket)
+int bus_watch_events(struct bus_socket *socket, int events)
 {
     /* libzmq keeps the address of a monitor for ever, so each gets its own. */
     static atomic_uint_fast64_t number;
-    const int events = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
-                       ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
     char address[64];
 
     assert(!socket->monitor);
     snprintf(address, sizeof address, "inproc://bus-watch-%llu",
              (unsigned long long)atomic_fetch_add(&number, 1));
     if (zmq_socket_monitor(socket->socket, address, events))
-        return sort_errno();
+        return bus_sort_errno();
     socket->monitor = zmq_socket(socket->bus->context, ZMQ_PAIR);
     /* No mark on the reading side: libzmq's own thread must never wait for us to count. */
     if (!socket->monitor || set_int(socket->monitor, ZMQ_RCVHWM, 0) ||
         set_int(socket->monitor, ZMQ_LINGER, 0) || zmq_connect(socket->monitor, address)) {
-        int err = sort_errno();
+        int err = bus_sort_errno();
 
         zmq_socket_monitor(socket->socket, NULL, 0);
         if (socket->monitor)
@@ -377,8 +413,33 @@ int bus_watch(struct bus_socket *socket)
     return 0;
 }
 
-static void count_event(struct bus_counts *counts, uint16_t event)
+int bus_watch(struct bus_socket *socket)
 {
+    return bus_watch_events(socket, ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
+                                        ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                                        ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                                        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
+}
+
+#define RECONNECT_US 5000000
+
+/* After some failures of the handshake libzmq never tries again; the other side's allow-list may change, so we do. */
+static void reconnect(struct bus_socket *s)
+{
+    uint64_t now = clock_monotonic_us();
+
+    if (!s->reconnect_us || now < s->reconnect_us || !s->connected_to)
+        return;
+    s->reconnect_us = 0;
+    zmq_disconnect(s->socket, s->connected_to);
+    if (zmq_connect(s->socket, s->connected_to))
+        s->reconnect_us = now + RECONNECT_US;
+}
+
+static void count_event(struct bus_socket *s, uint16_t event)
+{
+    struct bus_counts *counts = &s->counts;
+
     switch (event) {
     case ZMQ_EVENT_CONNECTED:
         counts->connected++;
@@ -391,9 +452,14 @@ static void count_event(struct bus_counts *counts, uint16_t event)
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         counts->auth_failures++;
+        s->reconnect_us = clock_monotonic_us() + RECONNECT_US;
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
         counts->protocol_failures++;
+        s->reconnect_us = clock_monotonic_us() + RECONNECT_US;
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: /* a server with CURVE says nothing to who is not let in */
+        counts->auth_failures += s->curve;
         break;
     default:
         break;
@@ -405,15 +471,16 @@ void bus_read_counts(struct bus_socket *socket, struct bus_counts *out)
     zmq_msg_t frame;
 
     zmq_msg_init(&frame);
-    while (socket->monitor && receive_frame(socket->monitor, &frame) == 0) {
+    while (socket->monitor && bus_receive_frame(socket->monitor, &frame) == 0) {
         uint16_t event;
 
         /* First frame: u16 event, u32 value; second: the endpoint. */
         if (zmq_msg_size(&frame) == 6 && zmq_msg_more(&frame)) {
             memcpy(&event, zmq_msg_data(&frame), sizeof event);
-            count_event(&socket->counts, event);
+            count_event(socket, event);
         }
     }
     zmq_msg_close(&frame);
+    reconnect(socket);
     *out = socket->counts;
 }

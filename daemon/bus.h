@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The only door to ZeroMQ (bus.c is the only file that includes zmq.h). Sockets carry the settings of
+ * The only door to ZeroMQ (daemon/bus*.c alone include zmq.h). Sockets carry the settings of
  * design 2 from birth. A socket belongs to the thread that made it; bus_context is shared by all threads.
  * Nothing here knows what a stream is. */
 #pragma once
@@ -25,6 +25,8 @@ struct bus_frame {
 struct bus_message { /* opaque beyond frames and count; init with bus_message_init */
     struct bus_frame frame[BUS_FRAMES_MAX];
     int count; /* frames; a message with more frames is dropped whole and counts as damaged: count = -1 */
+    bool
+        limited; /* from a guarded ROUTER: the sender may see only a part of the stream (daemon/bus_gate.h) */
     void *private_frames; /* kept from one receive to the next, given back by bus_message_clear() */
 };
 
@@ -41,6 +43,10 @@ int bus_set_limits(struct bus_socket *socket, int send_messages, int64_t receive
 int bus_set_patient(struct bus_socket *socket) MUST_CHECK;
 int bus_bind(struct bus_socket *socket, const char *endpoint) MUST_CHECK;
 int bus_connect(struct bus_socket *socket, const char *endpoint) MUST_CHECK;
+/* Before connect: CURVE with the server's public key and our own pair. */
+struct curve_keys;
+int bus_use_server_key(struct bus_socket *socket, const char *server_key,
+                       const struct curve_keys *keys) MUST_CHECK;
 int bus_subscribe(struct bus_socket *socket, const char *prefix) MUST_CHECK;
 /* The endpoint really bound ("tcp://127.0.0.1:*" resolved). */
 int bus_last_endpoint(struct bus_socket *socket, char *out, size_t len) MUST_CHECK;
@@ -49,7 +55,8 @@ const char *bus_error(void); /* text of the calling thread's last failure */
 /* All frames or none, never blocks: ERR_AGAIN (no room, or a DEALER without peer), ERR_MISSING (no such ROUTER peer),
  * ERR_CLOSED, ERR_NOMEM. Data is copied. */
 int bus_send(struct bus_socket *socket, const struct bus_frame *frames, int count) MUST_CHECK;
-/* Never blocks: ERR_AGAIN, ERR_CLOSED. Clears m first. */
+/* Never blocks: ERR_AGAIN, ERR_CLOSED. Clears m first. A guarded ROUTER gives only requests that were let through; a guarded
+ * XPUB gives none, but takes its subscriptions: call it when it is readable. */
 int bus_receive(struct bus_socket *socket, struct bus_message *m) MUST_CHECK;
 void bus_message_init(struct bus_message *m);
 void bus_message_clear(struct bus_message *m);
@@ -67,4 +74,10 @@ struct bus_counts {
     uint64_t connected, disconnected, retried, auth_failures, protocol_failures;
 };
 int bus_watch(struct bus_socket *socket) MUST_CHECK;
-void bus_read_counts(struct bus_socket *socket, struct bus_counts *out); /* all zero when not watched */
+/* All zero when not watched. Also what makes a client try again whose handshake was refused: call it now and then. */
+void bus_read_counts(struct bus_socket *socket, struct bus_counts *out);
+
+/* Keys as 40 characters of Z85. */
+int bus_curve_pair(char public_key[41], char secret_key[41]) MUST_CHECK;
+int bus_curve_public(const char *secret_key, char public_key[41]) MUST_CHECK;
+bool bus_curve_is_key(const char *text);

@@ -15,6 +15,7 @@
 
 #include "daemon/config_check.h"
 #include "daemon/config_text.h"
+#include "daemon/config_tree.h"
 #include "daemon/wire.h"
 
 #define STREAMS_MAX     256
@@ -131,71 +132,13 @@ struct walk {
     size_t error_len;
 };
 
-static int fail(struct walk *w, unsigned line, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static int fail(struct walk *w, unsigned line, const char *format, ...)
-{
-    int n = line ? snprintf(w->error, w->error_len, "%s:%u: ", w->config->path, line)
-                 : snprintf(w->error, w->error_len, "%s: ", w->config->path);
-    if (n > 0 && (size_t)n < w->error_len) {
-        va_list arguments;
-        va_start(arguments, format);
-        vsnprintf(w->error + n, w->error_len - (size_t)n, format, arguments);
-        va_end(arguments);
-    }
-    return ERR_INVALID;
-}
-
-static const char *type_name(const config_setting_t *s)
-{
-    switch (config_setting_type(s)) {
-    case CONFIG_TYPE_GROUP:
-        return "a group";
-    case CONFIG_TYPE_INT:
-    case CONFIG_TYPE_INT64:
-        return "an integer";
-    case CONFIG_TYPE_FLOAT:
-        return "a decimal number";
-    case CONFIG_TYPE_STRING:
-        return "a string";
-    case CONFIG_TYPE_BOOL:
-        return "a boolean";
-    case CONFIG_TYPE_ARRAY:
-        return "an array";
-    case CONFIG_TYPE_LIST:
-        return "a list";
-    default:
-        return "nothing";
-    }
-}
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Levenshtein distance of two short names; names beyond 63 bytes are compared by their first 63. */
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t row[64], la = min_size(strlen(a), 63), lb = min_size(strlen(b), 63);
-    for (size_t j = 0; j <= lb; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= la; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= lb; j++) {
-            size_t above = row[j];
-            row[j] = min_size(min_size(row[j] + 1, row[j - 1] + 1), diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[lb];
-}
+#define fail(w, line, ...) config_tree_fail((w)->error, (w)->error_len, (w)->config->path, line, __VA_ARGS__)
 
 static const char *nearest_key(const struct key *keys, const char *name)
 {
     const char *best = keys->name;
     for (const struct key *k = keys; k->name; k++)
-        if (edit_distance(k->name, name) < edit_distance(best, name))
+        if (config_tree_distance(k->name, name) < config_tree_distance(best, name))
             best = k->name;
     return best;
 }
@@ -292,7 +235,7 @@ static int walk_streams(struct walk *w, const config_setting_t *list, const char
         snprintf(element, sizeof element, "streams.[%d]", i);
         if (!config_setting_is_group(s))
             return fail(w, list->line, "%s: %s, but a group { name = ...; subscribe = ...; } is wanted",
-                        element, type_name(s));
+                        element, config_tree_type(s));
         struct config_stream *stream = &c->streams[c->stream_count++];
         int err = walk_group(w, s, element, stream_keys, stream);
         if (!err)
@@ -335,7 +278,8 @@ static int walk_key(struct walk *w, const config_setting_t *s, const char *path,
                     void *base)
 {
     if (!type_fits(s, key->type))
-        return fail(w, s->line, "%s: %s, but %s is wanted", path, type_name(s), type_wanted(key->type));
+        return fail(w, s->line, "%s: %s, but %s is wanted", path, config_tree_type(s),
+                    type_wanted(key->type));
     char *field = (char *)base + key->offset;
     switch (key->type) {
     case KEY_TEXT:

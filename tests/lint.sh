@@ -53,11 +53,11 @@ shell_checked() { git ls-files -co --exclude-standard '*.sh' .ci/run | xargs she
 
 manual_pages() { for page in docs/*.[158]; do LC_ALL=C.UTF-8 man --warnings -l -Tutf8 -Z "$page" 2>&1 >/dev/null | sed "s|^|$page: |"; done; }
 
-check 'zmq.h is included by daemon/bus.c only' only_in 'zmq' 'daemon/bus\.c'
+check 'zmq.h is included by daemon/bus*.c only' only_in 'zmq' 'daemon/bus[a-z_]*\.c|tests/unit/test_bus_gate\.c'
 check 'libpq-fe.h is included by daemon/db.c only' only_in 'libpq' 'daemon/db\.c|tests/fuzz/fuzz_config\.c'
 check 'microhttpd.h is included by daemon/metrics.c only' only_in 'microhttpd' 'daemon/metrics\.c'
 check 'lmdb.h is included by tools/feed_journal.c only' only_in 'lmdb' 'tools/feed_journal\.c'
-check 'libconfig.h is included by the two readers of such files only' only_in 'libconfig' 'daemon/config\.c|workers/rules\.c'
+check 'libconfig.h is included by the readers of such files only' only_in 'libconfig' 'daemon/config(_tree)?\.[ch]|daemon/allow\.c|workers/rules\.c'
 check 'pure modules do no I/O' no_pure_io
 check 'daemon/ has no domain words' no_domain_words
 check 'sources are formatted (make format)' formatted
