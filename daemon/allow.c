@@ -57,7 +57,7 @@ static bool is_kind_pattern(const char *text)
     size_t len = strlen(text);
     if (len > 2 && strcmp(text + len - 2, ".*") == 0)
         len -= 2;
-    return len > 0 && len < KIND_MAX && strspn(text, "abcdefghijklmnopqrstuvwxyz_.") == len &&
+    return len > 0 && len < KIND_MAX && strspn(text, "abcdefghijklmnopqrstuvwxyz_.") >= len &&
            text[0] != '.' && text[len - 1] != '.';
 }
 

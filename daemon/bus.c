@@ -168,7 +168,7 @@ int bus_set_limits(struct bus_socket *socket, int send_messages, int64_t receive
 int bus_set_patient(struct bus_socket *socket)
 {
     return set_int(socket->socket, ZMQ_HEARTBEAT_IVL, 0) || set_int(socket->socket, ZMQ_RCVHWM, 1000)
-               ? sort_errno()
+               ? bus_sort_errno()
                : 0;
 }
 

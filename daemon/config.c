@@ -55,6 +55,7 @@ static const struct key stream_keys[] = {
      .check = config_check_connect,
      .purpose = "the endpoint that publishes it"},
     {.name = "fetch", .type = KEY_TEXT, .offset = MEMBER(fetch), .check = config_check_connect},
+    {.name = "server_key", .type = KEY_TEXT, .offset = MEMBER(server_key), .check = config_check_path},
     {.name = "reliability", .type = KEY_RELIABILITY, .offset = MEMBER(best_effort)},
     {NULL},
 };
@@ -71,6 +72,18 @@ static const struct key alerts_keys[] = {
      .offset = FIELD(alerts_fetch),
      .check = config_check_bind,
      .purpose = "the endpoint alerts are fetched from"},
+    {NULL},
+};
+static const struct key curve_keys[] = {
+    {.name = "secret",
+     .type = KEY_TEXT,
+     .required = true,
+     .offset = FIELD(curve_secret),
+     .check = config_check_path,
+     .purpose = "the file with this daemon's secret key (teldagctl keys generate)"},
+    {.name = "allow", .type = KEY_TEXT, .offset = FIELD(curve_allow), .check = config_check_path},
+    {.name = "control", .type = KEY_TEXT, .offset = FIELD(curve_control), .check = config_check_path},
+    {.name = "public", .type = KEY_TEXT, .offset = FIELD(curve_public), .check = config_check_path},
     {NULL},
 };
 static const struct key near_keys[] = {
@@ -111,6 +124,7 @@ static const struct key top_keys[] = {
      .purpose = "the group of endpoints of the alert stream",
      .members = alerts_keys},
     {.name = "near", .type = KEY_GROUP, .live = true, .members = near_keys},
+    {.name = "curve", .type = KEY_GROUP, .members = curve_keys},
     {.name = "pseudonym_key", .type = KEY_TEXT, .offset = FIELD(pseudonym_key), .check = config_check_path},
     {NULL},
 };
@@ -217,6 +231,40 @@ static int check_partitions(struct walk *w, const config_setting_t *root)
                 "streams.[%zu].name: %s does not belong to shard %d/%d: its partition modulo %d is %lu", i,
                 c->streams[i].name, c->shard, c->shards, c->shards, partition % (unsigned long)c->shards);
     }
+    return 0;
+}
+
+#define BEYOND "reaches beyond loopback, which needs CURVE: "
+
+/* Nothing is opened or connected beyond this machine without keys: after the walk, because curve may stand below. */
+static int check_curve(struct walk *w, const config_setting_t *root)
+{
+    const struct config *c = w->config;
+    const config_setting_t *list = config_setting_get_member(root, "streams"),
+                           *alerts = config_setting_get_member(root, "alerts");
+    for (size_t i = 0; i < c->stream_count; i++) {
+        const struct config_stream *s = &c->streams[i];
+        const config_setting_t *stream = config_setting_get_elem(list, (unsigned)i);
+        bool far_fetch = s->fetch && !config_endpoint_is_local(s->fetch);
+        const char *name = far_fetch && config_endpoint_is_local(s->subscribe) ? "fetch" : "subscribe";
+        if (!s->server_key && (far_fetch || !config_endpoint_is_local(s->subscribe)))
+            return fail(w, config_setting_get_member(stream, name)->line,
+                        "streams.[%zu].%s: " BEYOND
+                        "give the stream the server_key of its feeder, or use 127.0.0.1 or ipc://",
+                        i, name);
+        if (s->server_key && !c->curve_secret)
+            return fail(
+                w, config_setting_get_member(stream, "server_key")->line,
+                "streams.[%zu].server_key: this daemon has no key of its own; add curve = { secret = ...; };",
+                i);
+    }
+    const char *names[] = {"publish", "fetch"}, *values[] = {c->alerts_publish, c->alerts_fetch};
+    for (int i = 0; i < 2; i++)
+        if (!c->curve_allow && !config_endpoint_is_local(values[i]))
+            return fail(w, config_setting_get_member(alerts, names[i])->line,
+                        "alerts.%s: " BEYOND
+                        "add curve = { secret = ...; allow = ...; };, or use 127.0.0.1 or ipc://",
+                        names[i]);
     return 0;
 }
 
@@ -348,6 +396,8 @@ static int parse_and_walk(struct walk *w, const char *text)
     err = walk_group(w, root, "", top_keys, w->config);
     if (!err)
         err = check_partitions(w, root);
+    if (!err)
+        err = check_curve(w, root);
 out:
     config_destroy(&tree);
     free(wide);
@@ -407,6 +457,7 @@ void config_free(struct config **config)
         free(c->streams[i].name);
         free(c->streams[i].subscribe);
         free(c->streams[i].fetch);
+        free(c->streams[i].server_key);
     }
     free(c->streams);
     free(c->path);
@@ -417,6 +468,10 @@ void config_free(struct config **config)
     free(c->alerts_publish);
     free(c->alerts_fetch);
     free(c->pseudonym_key);
+    free(c->curve_secret);
+    free(c->curve_allow);
+    free(c->curve_control);
+    free(c->curve_public);
     free(c);
     *config = NULL;
 }
@@ -469,6 +524,8 @@ static void print_keys(const struct config *c, const struct key *keys, const voi
                        FILE *out)
 {
     for (const struct key *key = keys; key->name; key++) {
+        if (key->type == KEY_GROUP && !is_set(key->members, base))
+            continue;
         if (key->type == KEY_GROUP) {
             fprintf(out, "%s = {\n", key->name);
             print_keys(c, key->members, base, "  ", out);
@@ -509,7 +566,8 @@ static bool same_streams(const struct config *a, const struct config *b)
     for (size_t i = 0; i < a->stream_count; i++) {
         const struct config_stream *x = &a->streams[i], *y = &b->streams[i];
         if (!same_text(x->name, y->name) || !same_text(x->subscribe, y->subscribe) ||
-            !same_text(x->fetch, y->fetch) || x->best_effort != y->best_effort)
+            !same_text(x->fetch, y->fetch) || !same_text(x->server_key, y->server_key) ||
+            x->best_effort != y->best_effort)
             return false;
     }
     return true;

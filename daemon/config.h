@@ -12,6 +12,7 @@
 
 struct config_stream {
     char *name, *subscribe, *fetch; /* fetch NULL when best-effort */
+    char *server_key;               /* NULL: without CURVE; otherwise a key or its file */
     bool best_effort;
 };
 struct config {
@@ -23,7 +24,10 @@ struct config {
     size_t stream_count;
     char *alerts_publish, *alerts_fetch; /* NULL when the group is absent */
     int near_pupils, near_hours;
-    char *pseudonym_key; /* NULL */
+    char *pseudonym_key;                /* NULL */
+    char *curve_secret;                 /* NULL: no group curve, and then no other of it */
+    char *curve_allow;                  /* NULL: the alert sockets are without CURVE */
+    char *curve_control, *curve_public; /* NULL; for teldagctl */
 };
 /* NULL and error text ("teldagd.conf:12: streams.[0].subscribee: unknown key; did you mean subscribe?"). */
 struct config *config_load(const char *path, char *error, size_t error_len);

@@ -18,9 +18,6 @@
     "a password does not belong in this file; use a passfile (passfile=/path) or peer authentication"
 #define NO_CONNINFO                                                                                          \
     "not a connection string; write \"host=/run/postgresql dbname=teldag\" or \"postgresql://host/dbname\""
-#define BEYOND_LOOPBACK                                                                                      \
-    "reaches beyond loopback, which needs CURVE and an allow-list; none is configured, so use 127.0.0.1 or " \
-    "ipc://"
 #define NO_IPV6     "endpoints over IPv6 are not supported; use 127.0.0.1"
 #define NO_ENDPOINT "not an endpoint; write tcp://127.0.0.1:5601 or ipc:///path"
 
@@ -192,9 +189,17 @@ static const char *check_endpoint(const char *value, bool bind)
     /* A bind takes an address or an interface's name, never a host name. */
     if (strcmp(host, "localhost") == 0)
         return bind ? "a socket is bound to an address, not to a name; write 127.0.0.1" : NULL;
-    if (!is_numeric(host) || !is_loopback(host))
-        return BEYOND_LOOPBACK;
     return strchr(host, ':') ? NO_IPV6 : NULL;
+}
+
+bool config_endpoint_is_local(const char *value)
+{
+    char host[256];
+    int port;
+    if (strncmp(value, "ipc://", 6) == 0)
+        return true;
+    return strncmp(value, "tcp://", 6) == 0 && split_host_port(value + 6, host, sizeof host, &port) &&
+           (strcmp(host, "localhost") == 0 || is_loopback(host));
 }
 
 const char *config_check_connect(const char *value)

@@ -165,5 +165,9 @@ int curve_public_load(const char *value, char out[CURVE_KEY_TEXT], char *error, 
     }
     if (strncmp(value, "file:", 5) == 0)
         value += 5;
+    else if (!strchr(value, '/') && access(value, F_OK) != 0) { /* a mistyped key is not to be read back */
+        snprintf(error, error_len, "neither a public key (40 characters Z85) nor a file that is there");
+        return ERR_INVALID;
+    }
     return read_key(value, false, out, error, error_len);
 }

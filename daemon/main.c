@@ -46,6 +46,11 @@ static int load(const struct options *options, struct service *service)
         fprintf(stderr, "teldagd: %s\n", error);
         return code;
     }
+    code = service_curve_load(service->config, &service->curve, error, sizeof error);
+    if (code) {
+        fprintf(stderr, "teldagd: %s\n", error);
+        return code;
+    }
     if (options->check_config)
         fprintf(options->print_config ? stderr : stdout, "configuration OK\n");
     return options->check_config ? EX_OK : -1;
@@ -104,6 +109,7 @@ int main(int argc, char **argv)
         code = run(&service, &notify);
     rules_free(&service.rules);
     pseudonym_keys_free(&service.keys);
+    service_curve_free(&service.curve);
     config_free(&service.config);
     return code;
 }

@@ -46,6 +46,7 @@ int ctl_status(struct ctl *ctl);
 int ctl_streams(struct ctl *ctl);
 int ctl_stream(struct ctl *ctl);
 int ctl_reload(struct ctl *ctl);
+int ctl_keys(struct ctl *ctl);
 int ctl_fix(struct ctl *ctl);
 int ctl_wait(struct ctl *ctl);
 int ctl_dead_letter(struct ctl *ctl);
@@ -54,7 +55,11 @@ int ctl_explain(struct ctl *ctl);
 /* ctl_explain_more.c: working budget and risk, as text. */
 void ctl_explain_more(struct db *db, const char *school_id, int year_of_use);
 int ctl_alerts(struct ctl *ctl);
-int ctl_follow(struct ctl *ctl, const char *after, bool accept, const char *kind, const char *school);
+struct ctl_follow {
+    const char *after, *kind, *school, *curve, *server_key; /* NULL: not given */
+    bool accept;
+};
+int ctl_follow(struct ctl *ctl, const struct ctl_follow *options);
 int ctl_verify(struct ctl *ctl);
 int ctl_what_if(struct ctl *ctl);
 int ctl_migrate(struct ctl *ctl);

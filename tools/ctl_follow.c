@@ -13,6 +13,7 @@
 
 #include "daemon/bus.h"
 #include "daemon/clock.h"
+#include "daemon/curve_keys.h"
 #include "tools/ctl.h"
 #include "workers/position.h"
 
@@ -30,6 +31,8 @@ struct follower {
     bool output_closed;
     int output_error;
     uint64_t unwritten; /* sequence of the first alert that could not be written */
+    bool said_refused;  /* said once what keeps us out */
+    char said_error[200];
 };
 
 static volatile sig_atomic_t stopped;
@@ -100,6 +103,38 @@ static void take_head(struct follower *f, const struct wire_header *h, bool live
     position_head(&f->position, h, live, clock_monotonic_us());
 }
 
+/* What the daemon refuses is said once; asking goes on, because most reasons pass. */
+static void say_error(struct follower *f, const struct bus_frame *text)
+{
+    char line[sizeof f->said_error];
+    size_t len = text->len < sizeof line ? text->len : sizeof line - 1;
+
+    memcpy(line, text->data, len);
+    line[len] = '\0';
+    ctl_disarm(line);
+    if (strcmp(line, f->said_error) == 0)
+        return;
+    memcpy(f->said_error, line, sizeof line);
+    fprintf(stderr, "teldagctl: the daemon answers: %s\n", line);
+}
+
+/* Also what makes the sockets try again after they were refused. */
+static void watch_connections(struct follower *f)
+{
+    struct bus_counts sub, dealer;
+
+    bus_read_counts(f->sub, &sub);
+    bus_read_counts(f->dealer, &dealer);
+    if (f->said_refused ||
+        sub.auth_failures + dealer.auth_failures + sub.protocol_failures + dealer.protocol_failures == 0)
+        return;
+    f->said_refused = true;
+    fprintf(
+        stderr,
+        "teldagctl: the alert sockets do not let us in: is the server key the daemon's, and our key on its "
+        "allow-list? (teldagctl(1), KEYS); trying again\n");
+}
+
 static void take(struct follower *f, const struct bus_message *m, bool live)
 {
     uint64_t now = clock_monotonic_us();
@@ -112,6 +147,7 @@ static void take(struct follower *f, const struct bus_message *m, bool live)
     }
     ours = wire_topic_is(m->frame[0].data, m->frame[0].len, f->stream);
     if (!live && !ours && wire_verb_parse(m->frame[0].data, m->frame[0].len) == WIRE_ERROR) {
+        say_error(f, &m->frame[1]);
         position_error(&f->position, now);
         return;
     }
@@ -221,6 +257,7 @@ static int loop(struct follower *f)
             return ctl_fail(EX_SOFTWARE, "%s", bus_error());
         drain(f, f->dealer, false);
         drain(f, f->sub, true);
+        watch_connections(f);
         if (f->position.mode != POSITION_STOPPED)
             continue;
         if (f->position.reason == POSITION_GONE)
@@ -244,13 +281,50 @@ static int loop(struct follower *f)
     return EX_OK;
 }
 
-static int open_sockets(struct follower *f)
+/* Ours and the daemon's key, from the options or the configuration; "" in server: the alert sockets are without CURVE.
+ * 0, or an exit code after a message. */
+static int load_keys(const struct config *c, const struct ctl_follow *options, struct curve_keys **keys,
+                     char server[CURVE_KEY_TEXT])
+{
+    const char *secret = options->curve ? options->curve : c->curve_control;
+    const char *value = options->server_key ? options->server_key : c->curve_public;
+    char error[600], beside[4200] = "";
+
+    server[0] = '\0';
+    if (!options->curve && !options->server_key && !c->curve_allow)
+        return EX_OK;
+    if (!value && c->curve_secret) {
+        snprintf(beside, sizeof(beside), "%s.pub", c->curve_secret);
+        value = beside;
+    }
+    if (!secret || !value)
+        return ctl_fail(
+            EX_CONFIG,
+            "the alert sockets want a key: give --curve FILE and --server-key KEY, or curve.control and "
+            "curve.public in the configuration");
+    if (curve_public_load(value, server, error, sizeof(error)))
+        return ctl_fail(EX_CONFIG, "the daemon's public key: %s", error);
+    *keys = curve_keys_load(secret, error, sizeof(error));
+    return *keys ? EX_OK : ctl_fail(EX_CONFIG, "our secret key: %s", error);
+}
+
+static struct bus_socket *open_socket(struct follower *f, enum bus_type type, const struct curve_keys *keys,
+                                      const char *server)
+{
+    struct bus_socket *s = bus_socket_new(f->bus, type);
+
+    if (s && (bus_watch(s) || (keys && bus_use_server_key(s, server, keys))))
+        bus_socket_free(&s);
+    return s;
+}
+
+static int open_sockets(struct follower *f, const struct curve_keys *keys, const char *server)
 {
     int err;
 
     f->bus = bus_new();
-    f->sub = f->bus ? bus_socket_new(f->bus, BUS_SUB) : NULL;
-    f->dealer = f->bus ? bus_socket_new(f->bus, BUS_DEALER) : NULL;
+    f->sub = f->bus ? open_socket(f, BUS_SUB, keys, server) : NULL;
+    f->dealer = f->bus ? open_socket(f, BUS_DEALER, keys, server) : NULL;
     if (!f->sub || !f->dealer)
         return ERR_IO;
     if (bus_set_patient(f->sub) || bus_set_patient(f->dealer)) /* who reads what we print may sleep */
@@ -277,9 +351,16 @@ static bool parse_after(const char *text, uint64_t *epoch, uint64_t *seq)
     return *end == '\0';
 }
 
-int ctl_follow(struct ctl *ctl, const char *after, bool accept, const char *kind, const char *school)
+int ctl_follow(struct ctl *ctl, const struct ctl_follow *options)
 {
-    struct follower f = {.ctl = ctl, .kind = kind, .school = school, .accept = accept, .from_now = !after};
+    const char *after = options->after;
+    struct follower f = {.ctl = ctl,
+                         .kind = options->kind,
+                         .school = options->school,
+                         .accept = options->accept,
+                         .from_now = !after};
+    struct curve_keys *keys = NULL;
+    char server[CURVE_KEY_TEXT];
     struct sigaction action = {.sa_handler = stop};
     uint64_t epoch = 0, seq = 0;
     char error[600];
@@ -291,12 +372,18 @@ int ctl_follow(struct ctl *ctl, const char *after, bool accept, const char *kind
         return ctl_usage("--after takes a sequence number, or EPOCH-SEQUENCE");
     if (!ctl->config->alerts_publish)
         return ctl_fail(EX_CONFIG, "the configuration has no alerts endpoints");
+    code = load_keys(ctl->config, options, &keys, server);
+    if (code)
+        return code;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     snprintf(f.stream, sizeof(f.stream), "alert.%d", ctl->config->shard);
     position_init(&f.position, &position_defaults, clock_monotonic_us());
     position_reset(&f.position, epoch, seq + 1, clock_monotonic_us());
-    code = open_sockets(&f) ? ctl_fail(EX_UNAVAILABLE, "%s", bus_error()) : loop(&f);
+    code = open_sockets(&f, keys, server) ? ctl_fail(EX_UNAVAILABLE, "%s", bus_error()) : EX_OK;
+    curve_keys_free(&keys); /* the sockets have them */
+    if (!code)
+        code = loop(&f);
     bus_socket_free(&f.sub);
     bus_socket_free(&f.dealer);
     bus_free(&f.bus);

@@ -25,7 +25,9 @@ static const struct {
      "why"},
     {"explain", ctl_explain,
      "explain ID [YEAR]                    how each hour of a school comes about, rule by rule"},
-    {"alerts", ctl_alerts, "alerts [--follow [--after [EPOCH-]SEQ] [--accept]] [--kind K] [--school ID]"},
+    {"alerts", ctl_alerts,
+     "alerts [--follow [--after [EPOCH-]SEQ] [--accept] [--curve FILE] [--server-key KEY]] [--kind K] "
+     "[--school ID]"},
     {"verify", ctl_verify,
      "verify                               recompute everything from the logs and compare; exit 65 on "
      "differences"},
@@ -46,6 +48,7 @@ static const struct {
      "fix budget|reference YEAR            record the values of the working budget, or the reference rates "
      "of the risk "
      "indicators"},
+    {"keys", ctl_keys, "keys generate --out FILE             a pair of CURVE keys: FILE and FILE.pub"},
     {"reload", ctl_reload, "reload                               read the configuration again"},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

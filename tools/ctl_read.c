@@ -139,17 +139,20 @@ int ctl_alerts(struct ctl *ctl)
     bool follow = ctl_flag(ctl, "--follow"), accept = ctl_flag(ctl, "--accept"), all = ctl_flag(ctl, "--all");
     const char *after = ctl_option(ctl, "--after"), *kind = ctl_option(ctl, "--kind"),
                *school = ctl_option(ctl, "--school");
+    struct ctl_follow how = {after, kind, school, ctl_option(ctl, "--curve"), ctl_option(ctl, "--server-key"),
+                             accept};
     const char *values[] = {kind ? kind : "", school ? school : "", all ? "t" : "f"};
     struct db *db;
     int code;
 
-    if (ctl->argc > 0 || ((after || accept) && !follow) || (school && !ctl_is_school(school)))
-        return ctl_usage("alerts takes --follow [--after [EPOCH-]SEQ] [--accept], --kind K, --school ID, "
-                         "--all (resolved ones too)");
+    if (ctl->argc > 0 || ((after || accept || how.curve || how.server_key) && !follow) ||
+        (school && !ctl_is_school(school)))
+        return ctl_usage("alerts takes --follow [--after [EPOCH-]SEQ] [--accept] [--curve FILE] "
+                         "[--server-key KEY], --kind K, --school ID, --all (resolved ones too)");
     if (kind && !is_alert_kind(kind))
         return ctl_usage("no alert is of kind \"%s\"", kind);
     if (follow)
-        return ctl_follow(ctl, after, accept, kind, school);
+        return ctl_follow(ctl, &how);
     db = ctl_connect(ctl, NULL, &code);
     if (!db)
         return code;

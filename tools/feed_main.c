@@ -12,6 +12,7 @@
 #include "tools/feed_append.h"
 #include "tools/feed_generate.h"
 #include "tools/feed_key.h"
+#include "tools/feed_keygen.h"
 #include "tools/feed_options.h"
 #include "tools/feed_serve.h"
 #include "tools/feed_trim.h"
@@ -22,7 +23,7 @@ static const struct command {
 } commands[] = {
     {"serve", feed_serve_main},         {"append", feed_append_main},     {"trim", feed_trim_main},
     {"dump", feed_dump_main},           {"generate", feed_generate_main}, {"pseudonym-key", feed_key_main},
-    {"new-epoch", feed_new_epoch_main},
+    {"new-epoch", feed_new_epoch_main}, {"keygen", feed_keygen_main},
 };
 
 /* A closed descriptor 0-2 would be given to the journal or a socket, and written to as if it were standard

@@ -14,8 +14,6 @@
 #include "daemon/log.h"
 #include "daemon/wire.h"
 
-#define CURVE 1000
-
 static const struct option table[] = {
     {"stream", required_argument, NULL, 's'},
     {"journal", required_argument, NULL, 'j'},
@@ -26,7 +24,9 @@ static const struct option table[] = {
     {"from", required_argument, NULL, 'F'},
     {"count", required_argument, NULL, 'n'},
     {"drop", no_argument, NULL, 'D'},
-    {"curve", optional_argument, NULL, CURVE},
+    {"curve", required_argument, NULL, 'C'},
+    {"allow", required_argument, NULL, 'A'},
+    {"out", required_argument, NULL, 'o'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -35,10 +35,12 @@ void feed_usage(bool error)
 {
     fputs("usage: teldag-feed serve --stream NAME --journal DIR --publish ENDPOINT --fetch ENDPOINT "
           "[--pseudonym-key FILE]\n"
+          "                         [--curve SECRETFILE --allow FILE]\n"
           "       teldag-feed append --stream NAME --journal DIR [--pseudonym-key FILE]\n"
           "       teldag-feed trim --journal DIR [--stream NAME] --keep-from SEQ\n"
           "       teldag-feed new-epoch --journal DIR [--stream NAME] [--drop]\n"
           "       teldag-feed dump --journal DIR [--stream NAME] [--from SEQ] [--count N]\n"
+          "       teldag-feed keygen --out FILE\n"
           "       teldag-feed generate --pupils N --schools N --seed S [--counts CSV] ...\n"
           "       teldag-feed pseudonym-key --year YEAR --out FILE\n"
           "       teldag-feed --version | --help\n",
@@ -108,13 +110,16 @@ static int take_option(int option, const char *value, struct feed_options *out)
     case 'p':
     case 'f':
         *(option == 'p' ? &out->publish : &out->fetch) = value;
-        if (feed_endpoint_is_local(value))
-            return 0;
-        log_error("--%s %s: without CURVE nothing is reachable from beyond this machine; use "
-                  "tcp://127.0.0.1:PORT, tcp://[::1]:PORT or "
-                  "ipc://PATH",
-                  option == 'p' ? "publish" : "fetch", value);
-        return EX_CONFIG;
+        return 0;
+    case 'C':
+        out->curve = value;
+        return 0;
+    case 'A':
+        out->allow = value;
+        return 0;
+    case 'o':
+        out->out = value;
+        return 0;
     case 'k':
         out->pseudonym_key = value;
         return 0;
@@ -131,9 +136,6 @@ static int take_option(int option, const char *value, struct feed_options *out)
     case 'D':
         out->drop = true;
         return 0;
-    case CURVE:
-        log_error("--curve is not available in this version: only endpoints on this machine can be served");
-        return EX_USAGE;
     default:
         return EX_USAGE;
     }
@@ -141,6 +143,27 @@ static int take_option(int option, const char *value, struct feed_options *out)
         return 0;
     log_error("%s: not a number from 0 to 9223372036854775807", value);
     return EX_USAGE;
+}
+
+/* Nothing is reachable from beyond this machine without keys and a list of who may come. */
+static int check_curve(const struct feed_options *o)
+{
+    const char *values[] = {o->publish, o->fetch}, *names[] = {"publish", "fetch"};
+    if (!o->curve != !o->allow) {
+        log_error("--curve and --allow belong together: a key, and the list of the keys that are let in");
+        return EX_USAGE;
+    }
+    for (int i = 0; i < 2 && !o->curve; i++) {
+        if (!values[i] || feed_endpoint_is_local(values[i]))
+            continue;
+        log_error(
+            "--%s %s: without CURVE nothing is reachable from beyond this machine; add --curve FILE --allow "
+            "FILE (teldag-feed keygen makes the key), or use tcp://127.0.0.1:PORT, tcp://[::1]:PORT or "
+            "ipc://PATH",
+            names[i], values[i]);
+        return EX_CONFIG;
+    }
+    return 0;
 }
 
 static int require(bool given, const char *command, const char *name)
@@ -166,7 +189,7 @@ int feed_options_parse(int argc, char **argv, const char *letters, struct feed_o
             feed_usage(true);
             return EX_USAGE;
         }
-        if (option != CURVE && !strchr(letters, option)) {
+        if (!strchr(letters, option)) {
             log_error("%s has no option --%s", argv[0], table[index].name);
             return EX_USAGE;
         }
@@ -178,7 +201,7 @@ int feed_options_parse(int argc, char **argv, const char *letters, struct feed_o
         log_error("%s takes no %s", argv[0], argv[optind]);
         return EX_USAGE;
     }
-    err = require(out->journal != NULL, argv[0], "journal");
+    err = require(!strchr(letters, 'j') || out->journal != NULL, argv[0], "journal");
     if (!err && strchr(letters, 'k'))
         err = require(out->stream != NULL, argv[0], "stream");
     if (!err && strchr(letters, 'p'))
@@ -187,6 +210,10 @@ int feed_options_parse(int argc, char **argv, const char *letters, struct feed_o
         err = require(out->fetch != NULL, argv[0], "fetch");
     if (!err && strchr(letters, 'K'))
         err = require(out->has_keep_from, argv[0], "keep-from");
+    if (!err && strchr(letters, 'o'))
+        err = require(out->out != NULL, argv[0], "out");
+    if (!err)
+        err = check_curve(out);
     return err;
 }
 

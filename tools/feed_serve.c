@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "daemon/answer.h"
-#include "daemon/bus.h"
+#include "daemon/bus_gate.h"
 #include "daemon/clock.h"
 #include "daemon/failpoint.h"
 #include "daemon/log.h"
@@ -41,7 +41,7 @@
 #define ANSWER_BYTES      WIRE_MESSAGE_MAX
 #define LIVE_PER_TURN     16 /* messages, before requests are looked at again */
 #define REQUESTS_PER_TURN 8
-#define PUBLISH_QUEUE     128  /* messages held for a slow subscriber; what does not fit it fetches */
+#define PUBLISH_QUEUE     64   /* messages held for a slow subscriber; what does not fit it fetches */
 #define ANSWER_QUEUE      64   /* one whole answer fits */
 #define DESCRIPTORS       64   /* twenty of its own, and some subscribers */
 #define RECEIVE_BYTES     1024 /* the largest thing a peer has to say to us */
@@ -51,13 +51,16 @@ struct server {
     const char *stream;
     struct journal_state state;
     struct bus *bus;
+    struct bus_gate *gate;
+    const char *allow;       /* the file of the allow-list; NULL: without CURVE */
+    struct allow *list;      /* until the gate takes it over */
+    struct curve_keys *keys; /* until the sockets have them */
     struct bus_socket *publish, *fetch;
     int signals, watch, wake, stop;
     uint64_t published; /* next sequence to go out live, of published_epoch */
     uint64_t published_epoch;
     uint64_t next_head_us;
-    int looks;                          /* quick looks left after a sign that the journal changes */
-    bool subscribed[WIRE_NAME_MAX + 1]; /* somebody subscribes to this many bytes of our name */
+    int looks; /* quick looks left after a sign that the journal changes */
     char *payload;
     struct feed_pump pump;
     pthread_t thread;
@@ -146,27 +149,13 @@ static int send_message(struct server *s, const struct bus_frame *peer, const ch
 /* --- live
  * ------------------------------------------------------------------------------------------------------ */
 
-/* An XPUB hears of subscriptions: 1 or 0, then the prefix. Only those that match our name are of interest. */
 static void read_subscriptions(struct server *s)
 {
     struct bus_message m;
-    size_t name_len = strlen(s->stream);
     bus_message_init(&m);
-    for (int i = 0; i < 100 && bus_receive(s->publish, &m) == 0; i++) {
-        const char *bytes = m.count == 1 ? m.frame[0].data : NULL;
-        size_t len = bytes ? m.frame[0].len : 0;
-        if (len >= 1 && len - 1 <= name_len && memcmp(bytes + 1, s->stream, len - 1) == 0)
-            s->subscribed[len - 1] = bytes[0] == 1;
-    }
+    while (bus_receive(s->publish, &m) == 0)
+        ; /* a guarded XPUB keeps them to itself */
     bus_message_clear(&m);
-}
-
-static bool is_subscribed(const struct server *s)
-{
-    for (size_t i = 0; i <= WIRE_NAME_MAX; i++)
-        if (s->subscribed[i])
-            return true;
-    return false;
 }
 
 /* Sends what has become durable since; a few messages at a time. An error ends the server. */
@@ -176,7 +165,8 @@ static int publish_records(struct server *s)
     struct journal_line line;
     bool more = true;
     int err = 0;
-    if (!is_subscribed(s) || s->published_epoch != s->state.epoch) /* under another epoch all is fetched */
+    /* Under another epoch all is fetched. */
+    if (!bus_has_subscribers(s->publish) || s->published_epoch != s->state.epoch)
         s->published = s->state.next;
     s->published_epoch = s->state.epoch;
     if (s->published >= s->state.next)
@@ -357,6 +347,30 @@ static int poll_timeout(const struct server *s)
 }
 
 /* 0 when told to stop, else an exit code. */
+/* Any error keeps the list that is in force. */
+static void reload_allow(struct server *s)
+{
+    char error[512];
+    struct allow *list = allow_load(s->allow, NULL, error, sizeof error);
+    if (!list) {
+        log_error("reload refused, the old allow-list stays in force: %s", error);
+        return;
+    }
+    size_t keys = allow_count(list);
+    unsigned ended = bus_gate_allow(s->gate, &list);
+    log_notice("allow-list read: %zu keys; %u connections ended whose rights changed", keys, ended);
+}
+
+static int read_signal(struct server *s)
+{
+    struct signalfd_siginfo info;
+    if (read(s->signals, &info, sizeof info) != sizeof info)
+        return SIGHUP; /* none after all */
+    if (info.ssi_signo == SIGHUP)
+        reload_allow(s);
+    return (int)info.ssi_signo;
+}
+
 static int serve_until_stopped(struct server *s)
 {
     for (;;) {
@@ -366,7 +380,7 @@ static int serve_until_stopped(struct server *s)
                                    {.fd = s->wake},
                                    {.fd = s->watch}};
         int err = bus_poll(items, 5, poll_timeout(s));
-        if (err == 0 && items[2].readable)
+        if (err == 0 && items[2].readable && read_signal(s) != SIGHUP)
             return 0;
         if (atomic_load(&s->pump_exit) >= 0)
             return atomic_load(&s->pump_exit);
@@ -404,6 +418,8 @@ static int open_descriptors(struct server *s)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    if (s->allow)
+        sigaddset(&set, SIGHUP);
     /* Blocked before any thread, ZeroMQ's included, is made: then none can lose one. */
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -426,7 +442,8 @@ static int bind_socket(struct server *s, struct bus_socket **socket, enum bus_ty
 {
     int err;
     *socket = bus_socket_new(s->bus, type);
-    if (!*socket || bus_set_limits(*socket, queue, RECEIVE_BYTES) != 0) {
+    if (!*socket || bus_set_limits(*socket, queue, RECEIVE_BYTES) != 0 ||
+        bus_guard(*socket, s->gate, s->stream, s->keys) != 0) {
         log_error("socket: %s", bus_error());
         return EX_UNAVAILABLE;
     }
@@ -447,10 +464,17 @@ static int open_sockets(struct server *s, const struct feed_options *options)
         log_error("ZeroMQ: %s", bus_error());
         return EX_UNAVAILABLE;
     }
+    s->gate = bus_gate_start(s->bus, NULL); /* before any bind */
+    if (!s->gate) {
+        log_error("the authenticator does not start: %s", bus_error());
+        return EX_UNAVAILABLE;
+    }
+    bus_gate_allow(s->gate, &s->list);
     exit_code =
         bind_socket(s, &s->publish, BUS_XPUB, PUBLISH_QUEUE, options->publish, publish, sizeof publish);
     if (exit_code == 0)
         exit_code = bind_socket(s, &s->fetch, BUS_ROUTER, ANSWER_QUEUE, options->fetch, fetch, sizeof fetch);
+    curve_keys_free(&s->keys);
     if (exit_code == 0)
         log_notice("serving %s: lines %" PRIu64 " to %" PRIu64 ", publish %s, fetch %s", s->stream,
                    s->state.first, s->state.next - 1, publish, fetch);
@@ -482,6 +506,7 @@ static void stop_server(struct server *s)
     }
     bus_socket_free(&s->fetch);
     bus_socket_free(&s->publish);
+    bus_gate_stop(&s->gate);
     bus_free(&s->bus);
     int fds[] = {s->signals, s->wake, s->stop, s->watch};
     for (size_t i = 0; i < 4; i++)
@@ -522,18 +547,40 @@ static int run_server(struct server *s, const struct feed_options *options, cons
     return exit_code;
 }
 
+static int load_curve(struct server *s, const struct feed_options *options)
+{
+    char error[512];
+    if (!options->curve)
+        return 0;
+    process_forbid_dumps();
+    s->allow = options->allow;
+    s->keys = curve_keys_load(options->curve, error, sizeof error);
+    if (!s->keys) {
+        log_error("--curve %s", error);
+        return EX_CONFIG;
+    }
+    s->list = allow_load(options->allow, NULL, error, sizeof error);
+    if (!s->list)
+        log_error("--allow %s", error);
+    return s->list ? 0 : EX_CONFIG;
+}
+
 int feed_serve_main(int argc, char **argv)
 {
     struct server server = {.signals = -1, .wake = -1, .stop = -1, .watch = -1, .pump_exit = -1};
     struct feed_options options;
     struct pseudonym_keys *keys = NULL;
-    int exit_code = feed_options_parse(argc, argv, "sjkpf", &options);
+    int exit_code = feed_options_parse(argc, argv, "sjkpfCA", &options);
     if (exit_code)
         return exit_code < 0 ? 0 : exit_code;
     exit_code = feed_options_load_keys(&options, &keys);
     if (exit_code == 0)
+        exit_code = load_curve(&server, &options);
+    if (exit_code == 0)
         exit_code = run_server(&server, &options, keys);
     stop_server(&server);
+    curve_keys_free(&server.keys);
+    allow_free(&server.list);
     pseudonym_keys_free(&keys);
     return exit_code;
 }

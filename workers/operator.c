@@ -218,6 +218,16 @@ static void take_over(struct config *running, struct config *wanted)
     running->near_hours = wanted->near_hours;
 }
 
+/* The list in the file that is in force; another file waits for the restart, as its key says. */
+static void apply_allow(struct service *s, const struct config *wanted, struct allow **list)
+{
+    if (!*list || !s->config->curve_allow || strcmp(s->config->curve_allow, wanted->curve_allow) != 0)
+        return;
+    size_t keys = allow_count(*list);
+    unsigned ended = bus_gate_allow(s->gate, list);
+    log_notice("allow-list read: %zu keys; %u connections ended whose rights changed", keys, ended);
+}
+
 struct reload {
     int code; /* 0: done */
     char text[1024], live[256], restart[512];
@@ -234,17 +244,23 @@ static void reload(struct service *s, struct reload *out)
     struct config *wanted = config_load(s->config->path, out->text, sizeof out->text);
     if (wanted)
         out->code = service_load_files(wanted, &rules, &keys, out->text, sizeof out->text);
+    struct service_curve curve = {0};
+    if (wanted && out->code == 0)
+        out->code = service_curve_load(wanted, &curve, out->text, sizeof out->text);
     if (wanted && out->code == 0) {
         FAILPOINT(reload, files_read);
         config_compare(s->config, wanted, out->live, sizeof out->live, out->restart, sizeof out->restart);
         out->code = apply_rules(s, &rules, out->text, sizeof out->text);
         FAILPOINT(reload, rules_applied);
-        if (out->code == 0)
+        if (out->code == 0) {
             take_over(s->config, wanted);
+            apply_allow(s, wanted, &curve.allow);
+        }
         FAILPOINT(reload, taken_over);
     }
     rules_free(&rules);
     pseudonym_keys_free(&keys);
+    service_curve_free(&curve);
     config_free(&wanted);
     notify_ready(s->notify);
     pthread_mutex_unlock(&s->reload_mutex);

@@ -333,6 +333,10 @@ static void answer(struct publisher *p, const struct bus_message *m)
                        "a request has the frames verb, stream, header (HELLO) and max events (FETCH)");
         return;
     }
+    if (m->limited) {
+        send_error(p, peer, "this key may see some kinds of alerts only: subscribe to alert.<n>/<kind>/");
+        return;
+    }
     verb = wire_verb_parse(m->frame[1].data, m->frame[1].len);
     if (!wire_topic_is(m->frame[2].data, m->frame[2].len, p->stream)) {
         send_error(p, peer, "no such stream here");
@@ -366,7 +370,7 @@ static void take_requests(struct publisher *p)
     for (int i = 0; i < REQUESTS_A_TURN && bus_receive(p->router, &m) == 0; i++)
         answer(p, &m);
     while (bus_receive(p->xpub, &m) == 0)
-        continue; /* subscriptions: libzmq keeps them */
+        continue; /* subscriptions */
     bus_message_clear(&m);
 }
 
@@ -393,20 +397,26 @@ static void *run(void *context)
     return NULL;
 }
 
+/* Behind the gate from the first moment on. */
+static struct bus_socket *open_socket(struct publisher *p, enum bus_type type, int queue)
+{
+    struct bus_socket *s = bus_socket_new(p->config.bus, type);
+
+    if (s &&
+        (bus_set_limits(s, queue, RECEIVE_BYTES) || bus_guard(s, p->config.gate, p->stream, p->config.keys)))
+        bus_socket_free(&s);
+    return s;
+}
+
 static int bind_sockets(struct publisher *p, char *error, size_t error_len)
 {
     const char *endpoint = p->config.publish;
     int err;
 
-    p->xpub = bus_socket_new(p->config.bus, BUS_XPUB);
-    p->router = bus_socket_new(p->config.bus, BUS_ROUTER);
-    err = p->xpub && p->router ? 0 : ERR_IO;
-    if (!err)
-        err = bus_set_limits(p->xpub, LIVE_QUEUE, RECEIVE_BYTES);
-    if (!err)
-        err = bus_set_limits(p->router, ANSWER_QUEUE, RECEIVE_BYTES);
-    if (!err)
-        err = bus_bind(p->xpub, p->config.publish);
+    p->xpub = open_socket(p, BUS_XPUB, LIVE_QUEUE);
+    p->router = open_socket(p, BUS_ROUTER, ANSWER_QUEUE);
+    p->config.keys = NULL;
+    err = p->xpub && p->router ? bus_bind(p->xpub, p->config.publish) : ERR_IO;
     if (!err) {
         endpoint = p->config.fetch;
         err = bus_bind(p->router, p->config.fetch);

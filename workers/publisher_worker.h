@@ -4,13 +4,15 @@
  * is committed, so a crash loses nothing and repeats nothing a subscriber keeps. */
 #pragma once
 
-#include "daemon/bus.h"
+#include "daemon/bus_gate.h"
 
 struct publisher;
 struct publisher_config {
     const char *conninfo, *publish, *fetch;
     int shard;
     struct bus *bus;
+    struct bus_gate *gate;
+    const struct curve_keys *keys; /* NULL: without CURVE; only needed until publisher_start() returns */
 };
 struct publisher_status {
     uint64_t epoch, next_seq, sent, fetches, errors;

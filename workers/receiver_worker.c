@@ -419,14 +419,23 @@ static void free_receiver(struct receiver *r)
     free(r);
 }
 
+static struct bus_socket *open_socket(const struct receiver_config *c, enum bus_type type)
+{
+    struct bus_socket *s = bus_socket_new(c->bus, type);
+
+    if (s && c->server_key && c->server_key[0] && bus_use_server_key(s, c->server_key, c->curve))
+        bus_socket_free(&s);
+    return s;
+}
+
 static int open_sockets(struct receiver *r, const struct receiver_config *c)
 {
-    r->sub = bus_socket_new(c->bus, BUS_SUB);
+    r->sub = open_socket(c, BUS_SUB);
     if (!r->sub || bus_watch(r->sub) || bus_subscribe(r->sub, c->name) || bus_connect(r->sub, c->subscribe))
         return ERR_IO;
     if (c->best_effort)
         return 0;
-    r->dealer = bus_socket_new(c->bus, BUS_DEALER);
+    r->dealer = open_socket(c, BUS_DEALER);
     if (!r->dealer || bus_watch(r->dealer) || bus_connect(r->dealer, c->fetch))
         return ERR_IO;
     return 0;

@@ -18,6 +18,8 @@ struct receiver_config {
     struct inbox *inbox;
     struct stream_status *status;
     const struct pseudonym_keys *keys; /* NULL: none */
+    const struct curve_keys *curve;    /* our own; only needed until receiver_start() returns */
+    const char *server_key;            /* the feeder's; "" or NULL: without CURVE */
 };
 struct receiver *receiver_start(const struct receiver_config *config); /* NULL: errno */
 void receiver_stop(struct receiver *receiver);                         /* asks; returns at once */

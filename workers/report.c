@@ -76,6 +76,7 @@ int report_take(struct service *s, struct report *out)
     }
     writer_read_status(s->writer, &out->writer);
     publisher_read_status(s->publisher, &out->publisher);
+    bus_gate_read_counts(s->gate, &out->gate);
     out->uptime_s = (double)(now_us - s->started_us) / 1e6;
     out->rss_bytes = read_rss();
     out->ready = out->writer.phase == WRITER_RUNNING;

@@ -25,6 +25,7 @@ struct report {
     uint64_t stalled_us; /* since the writer last moved */
     struct writer_status writer;
     struct publisher_status publisher;
+    struct bus_gate_counts gate;
     struct report_stream *streams;
     size_t stream_count;
 };

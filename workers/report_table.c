@@ -40,6 +40,13 @@ const struct report_metric report_metrics[] = {
     {REPORT_PUBLISHER, REPORT_U64, true, IN(publisher.sent), "sent", "teldagd_publisher_sent_total", "Alert messages published."},
     {REPORT_PUBLISHER, REPORT_U64, true, IN(publisher.fetches), "fetches", "teldagd_publisher_fetches_total", "Requests of subscribers answered."},
     {REPORT_PUBLISHER, REPORT_U64, true, IN(publisher.errors), "errors", "teldagd_publisher_errors_total", "Requests refused and messages not sent."},
+    {REPORT_PUBLISHER, REPORT_U64, false, IN(gate.connections), "connections", "teldagd_connections", "Connections to the alert sockets."},
+    {REPORT_PUBLISHER, REPORT_U64, true, IN(gate.auth_failures), "auth_failures", "teldagd_auth_failures_total", "Peers whose key was refused at the alert sockets."},
+    {REPORT_PUBLISHER, REPORT_U64, true, IN(gate.handshake_failures), "handshake_failures", "teldagd_handshake_failures_total", "Peers that showed no key: without CURVE, with another server key, or not ZeroMQ."},
+    {REPORT_PUBLISHER, REPORT_U64, true, IN(gate.refused_connections), "refused_connections", "teldagd_refused_connections_total", "Connections ended because there were too many."},
+    {REPORT_PUBLISHER, REPORT_U64, true, IN(gate.refused_subscriptions), "refused_subscriptions", "teldagd_refused_subscriptions_total", "Subscriptions refused: not allowed to the key, or too many."},
+    {REPORT_PUBLISHER, REPORT_U64, true, IN(gate.dropped_requests), "dropped_requests", "teldagd_dropped_requests_total", "Requests dropped because their peer asked too often."},
+    {REPORT_PUBLISHER, REPORT_U64, true, IN(gate.revoked_connections), "revoked_connections", "teldagd_revoked_connections_total", "Connections ended because the allow-list changed."},
 
     {REPORT_STREAM, REPORT_U64, false, STREAM(view.committed_epoch), "committed_epoch", NULL, NULL},
     {REPORT_STREAM, REPORT_U64, false, STREAM(view.committed_next), "committed_next", "teldagd_stream_position", "Next sequence to commit."},

@@ -43,14 +43,25 @@ int service_start_bus(void *context)
 {
     struct service *s = context;
     s->bus = bus_new();
-    if (!s->bus)
+    if (!s->bus) {
         log_error("cannot open the message bus: %s", strerror(errno));
-    return s->bus ? 0 : EX_OSERR;
+        return EX_OSERR;
+    }
+    /* Before any socket is bound: a key nobody can be asked about is refused. */
+    s->gate = bus_gate_start(s->bus, NULL);
+    if (!s->gate) {
+        log_error("cannot start the authenticator: %s", bus_error());
+        bus_free(&s->bus);
+        return EX_OSERR;
+    }
+    bus_gate_allow(s->gate, &s->curve.allow);
+    return 0;
 }
 
 void service_stop_bus(void *context)
 {
     struct service *s = context;
+    bus_gate_stop(&s->gate);
     bus_free(&s->bus);
 }
 
@@ -97,7 +108,9 @@ int service_start_publisher(void *context)
                                       .publish = s->config->alerts_publish,
                                       .fetch = s->config->alerts_fetch,
                                       .shard = s->config->shard,
-                                      .bus = s->bus};
+                                      .bus = s->bus,
+                                      .gate = s->gate,
+                                      .keys = s->config->curve_allow ? s->curve.keys : NULL};
     s->publisher = publisher_start(&config, error, sizeof error);
     if (!s->publisher)
         log_error("%s", error);
@@ -199,6 +212,8 @@ int service_start_receivers(void *context)
                                          .fetch = stream->fetch,
                                          .best_effort = stream->best_effort,
                                          .bus = s->bus,
+                                         .curve = s->curve.keys,
+                                         .server_key = s->curve.server_keys[i],
                                          .inbox = s->inbox,
                                          .status = s->streams[i],
                                          .keys = s->keys};
@@ -209,6 +224,7 @@ int service_start_receivers(void *context)
             return EX_OSERR;
         }
     }
+    curve_keys_free(&s->curve.keys); /* the last socket has it now */
     return 0;
 }
 

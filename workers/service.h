@@ -17,6 +17,7 @@
 #include "workers/publisher_worker.h"
 #include "workers/receiver_worker.h"
 #include "workers/rules.h"
+#include "workers/service_curve.h"
 #include "workers/stream_status.h"
 #include "workers/writer_worker.h"
 
@@ -26,7 +27,9 @@ struct service {
     struct notify *notify;
     struct rules_set *rules; /* until the writer takes it over */
     struct pseudonym_keys *keys;
+    struct service_curve curve;
     struct bus *bus;
+    struct bus_gate *gate;
     struct inbox *inbox;
     struct stream_status *status;   /* one a stream, in the order of the configuration */
     struct stream_status **streams; /* pointers to them, NULL at the end */

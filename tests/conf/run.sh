@@ -22,6 +22,12 @@ printf '2024-2025 %064d\n' 7 >pseudonym.key
 chmod 600 pseudonym.key
 cp pseudonym.key open.key && chmod 644 open.key
 printf '2024-2025 0123\n' >short.key && chmod 600 short.key
+"$build/teldagctl" keys generate --out curve.secret >/dev/null
+"$build/teldag-feed" keygen --out control.secret >/dev/null
+cp curve.secret open.secret && chmod 644 open.secret
+echo "keys = ( { name = \"control\"; key = \"$(cat control.secret.pub)\"; streams = (\"alert.*\"); } );" >allow.conf
+sed 's|"alert|"alert.0"); kinds = ("treshold|; s|streams = ("treshold|kinds = (|' allow.conf >bad-allow.conf
+chmod 644 allow.conf bad-allow.conf
 
 passed=0 failed=0
 fail() {

@@ -93,6 +93,7 @@ class Feed:
         self.journal = os.path.join(home, "journal-" + stream)
         self.publish, self.fetch = ["tcp://127.0.0.1:%d" % p for p in free_ports(2)]
         self.extra = list(extra)
+        self.server_key = None  # a public key: with CURVE
         self.process = None
         self.acked = 0
         self.start()
@@ -156,7 +157,8 @@ class Daemon:
         self.alerts_publish, self.alerts_fetch = "tcp://127.0.0.1:%d" % publish, "tcp://127.0.0.1:%d" % fetch
         self.config = os.path.join(home, name + ".conf")
         self.control = control or os.path.join(home, name + ".sock")
-        streams = ['{ name = "%s"; subscribe = "%s"; fetch = "%s"; }' % (f.stream, f.publish, f.fetch) for f in feeds]
+        streams = ['{ name = "%s"; subscribe = "%s"; fetch = "%s"; %s}' %
+                   (f.stream, f.publish, f.fetch, 'server_key = "%s"; ' % f.server_key if f.server_key else "") for f in feeds]
         streams += ['{ name = "%s"; subscribe = "%s"; reliability = "best-effort"; }' % (n, e) for n, e in best_effort]
         with open(self.config, "w") as out:
             out.write('database = "%s";\nrules = "%s";\ncontrol = "%s";\nmetrics = "%s";\n' %
