@@ -243,7 +243,7 @@ def way_to(name):
 
 def fault_of(plan):
     act = plan.split("=")[-1].split("@")[0].split(":")[0]
-    if act == "error" and not plan.startswith("writer."):
+    if act == "error" and not plan.startswith(("writer.", "publisher.")):
         return "a journal that cannot write (EIO)" if plan.startswith("journal.") else "no memory for what was received"
     return {"kill": "kill -9 at each of %d failpoints" % len(points()), "cut": "connection to PostgreSQL cut at a statement",
             "error": "PostgreSQL answers a statement with an error"}[act]
@@ -309,7 +309,7 @@ def plans(names):
     made += sent + failed
     if FORM != "short":
         made += [(n, n + "=" + act) for n in names for act in ("cut", "error")
-                 if re.match(r"writer\.", n) and re.search(r"\.(before|after|begun|ending|sent|answered)$", n)]
+                 if re.match(r"(writer|publisher)\.", n) and re.search(r"\.(before|after|begun|ending|answered)$|commit\.sent$", n)]
     return made
 
 

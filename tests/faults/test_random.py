@@ -27,6 +27,7 @@ from test_crash_feeds import Maker, Orders, YEARS, school_levels  # noqa: E402
 FORM = os.environ.get("FAULT_FORM", "short")
 KILLS = int(os.environ.get("FAULT_KILLS") or {"short": 10, "medium": 150, "long": 1000}[FORM])
 EVENTS = int(os.environ.get("FAULT_EVENTS") or {"short": 5000, "medium": 60000, "long": 1000000}[FORM])
+KILLS_A_ROUND = 0.9  # with the weights of FAULTS
 VERIFY_EVERY = {"short": 10, "medium": 25, "long": 100}[FORM]
 FIRST_DAY, LAST_DAY = datetime.date(2024, 10, 1), datetime.date(2025, 11, 20)
 MEMORY_MAX = 400 << 20  # of the daemon; the ledger has at most 64 bytes a registration
@@ -292,8 +293,9 @@ def run(mill):
     started, longest = time.monotonic(), 0
     for number in itertools.count(1):
         fault = first.pop() if first else random.choices(names, weights)[0]
-        share = min(0.999, max(number / (len(names) + KILLS * 0.9), mill.kills / (KILLS + 1)))
-        share = max(share, mill.sent() / mill.total)
+        # An equal part of what is left for each round that is left, about one a kill: the last kills too meet events in flight.
+        sent = mill.sent() / mill.total
+        share = sent + (1 - sent) / (2 + (KILLS - mill.kills) / KILLS_A_ROUND)
         in_flight, recovery = mill.round(fault, share)
         longest = max(longest, recovery)
         if FORM == "short" or number % 25 == 0:
