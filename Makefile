@@ -192,10 +192,11 @@ bench: deps
 	+@$(MAKE) --no-print-directory -j$(JOBS) binaries
 	@/usr/bin/python3 tests/bench/run.py
 
-## make demo       the main job on real school counts, with a private PostgreSQL; cleans up behind itself
+## make demo       the main job on real school counts, with a private PostgreSQL; cleans up behind itself.
+##                 CURVE=1: every socket encrypted
 demo: deps
 	+@$(MAKE) --no-print-directory -j$(JOBS) binaries
-	@tools/demo.sh
+	@CURVE='$(CURVE)' tools/demo.sh
 
 ## make format     clang-format over the sources
 format:

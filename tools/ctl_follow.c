@@ -132,7 +132,7 @@ static void watch_connections(struct follower *f)
     fprintf(
         stderr,
         "teldagctl: the alert sockets do not let us in: is the server key the daemon's, and our key on its "
-        "allow-list? (teldagctl(1), KEYS); trying again\n");
+        "allow-list? (docs/operations.md, Keys); trying again\n");
 }
 
 static void take(struct follower *f, const struct bus_message *m, bool live)

@@ -5,6 +5,7 @@
 # counts go in by teldag-feed, figures and alerts come out, and three things are checked: the OKI of every published school
 # is the published one, a subscriber saw every alert once and in order, and `teldagctl verify` finds nothing. Exit code 0
 # only when all hold. Needs no root, no configuration, no free port in particular; leaves nothing behind, also after Ctrl-C.
+# With CURVE=1 in the environment every socket is encrypted, with keys and allow-lists made in the temporary folder.
 # `tools/demo.sh --keep` waits for Enter before it cleans up, so that one can look around with psql and teldagctl.
 set -Eeuo pipefail
 export LC_ALL=C.UTF-8 PGCLIENTENCODING=UTF8
@@ -24,6 +25,9 @@ home=''
 step=''      # the command we wait for
 processes=() # servers in the order of their start
 failures=()
+feeder_keys=() # with CURVE=1: options, settings
+server_key=''
+daemon_keys=''
 
 # shellcheck source=tests/system/cluster.sh
 . "$top/tests/system/cluster.sh"
@@ -141,6 +145,21 @@ start_database() {
     cluster_start teldag >"$home/cluster.log" 2>&1 || give_up 'the private PostgreSQL does not start' 'The log below says why.'
 }
 
+# A pair for the daemon, the feeders and the subscriber; who may see what.
+make_keys() {
+    local name
+    for name in daemon feeder control; do
+        "$bin/teldagctl" keys generate --out "$home/$name.secret" >/dev/null || give_up 'no keys were made' 'See above.'
+    done
+    printf 'keys = ( { name = "daemon"; key = "%s"; streams = ("%s"); } );\n' "$(<"$home/daemon.secret.pub")" \
+        "$(IFS=, && sed 's/,/", "/g' <<<"${streams[*]}")" >"$home/feeder.allow"
+    printf 'keys = ( { name = "control"; key = "%s"; streams = ("alert.*"); } );\n' "$(<"$home/control.secret.pub")" >"$home/daemon.allow"
+    chmod 644 "$home"/*.allow
+    feeder_keys=(--curve "$home/feeder.secret" --allow "$home/feeder.allow")
+    server_key=" server_key = \"$(<"$home/feeder.secret.pub")\";"
+    daemon_keys="curve = { secret = \"$home/daemon.secret\"; allow = \"$home/daemon.allow\"; control = \"$home/control.secret\"; };"
+}
+
 configure() {
     local port
     local count=$((2 * ${#streams[@]} + 2)) i list=''
@@ -149,9 +168,10 @@ sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]
 print("\n".join(str(s.getsockname()[1]) for s in sockets))' "$count")
     [ ${#port[@]} = "$count" ] || give_up 'no free ports on 127.0.0.1' 'Look which ports are in use: ss -ltn'
     feed_ports=("${port[@]:2}")
+    [ "${CURVE:-0}" = 0 ] || make_keys
     for i in "${!streams[@]}"; do
         list="$list${list:+,}
-  { name = \"${streams[i]}\"; subscribe = \"tcp://127.0.0.1:${feed_ports[2 * i]}\"; fetch = \"tcp://127.0.0.1:${feed_ports[2 * i + 1]}\"; }"
+  { name = \"${streams[i]}\"; subscribe = \"tcp://127.0.0.1:${feed_ports[2 * i]}\"; fetch = \"tcp://127.0.0.1:${feed_ports[2 * i + 1]}\";$server_key }"
     done
     ctl=("$bin/teldagctl" -c "$home/teldagd.conf") # no function: in the background the pid must be its own
     cat >"$home/teldagd.conf" <<CONF
@@ -162,6 +182,7 @@ metrics = "";
 streams = ($list
 );
 alerts = { publish = "tcp://127.0.0.1:${port[0]}"; fetch = "tcp://127.0.0.1:${port[1]}"; };
+$daemon_keys
 CONF
     "${ctl[@]}" migrate >"$home/migrate.log" 2>&1 || give_up "\`teldagctl migrate\` failed" 'The log below says why.'
 }
@@ -179,6 +200,7 @@ fill_journal() { # stream feeds
 
 serve() { # stream, ports
     "$bin/teldag-feed" serve --stream "$1" --journal "$home/$1" --publish "tcp://127.0.0.1:$2" --fetch "tcp://127.0.0.1:$3" \
+        "${feeder_keys[@]}" \
         </dev/null >"$home/serve-$1.out" 2>"$home/serve-$1.log" &
     processes+=($!)
 }
@@ -458,6 +480,7 @@ main() {
         'Inspections, huisonderwijs, onderwijs aan huis and meldingen are generated for all of them, with one story of each kind of trouble.'
 
     heading 'Ingestion'
+    [ "${CURVE:-0}" = 0 ] || say 'CURVE: every socket is encrypted, and each side lets in only the keys on its allow-list.'
     say "teldagd starts, on a clock that says $today; a subscriber already listens for alerts."
     ingest
     registrations=$(value -c 'SELECT count(*) FROM teldag.registration')
