@@ -85,6 +85,18 @@ enum commitment_belief commitment_believe(const struct commitment_memory *m,
     return COMMITMENT_REBUILT;
 }
 
+bool commitment_is_set_back(uint64_t seen, const struct commitment_shard *believed,
+                            const struct commitment_shard *found)
+{
+    return found->batch < seen || found->batch < believed->batch ||
+           (found->batch == believed->batch && found->token != believed->token);
+}
+
+int commitment_snapshot(const struct commitment_shard *believed, uint64_t batch)
+{
+    return batch == believed->batch ? 0 : ERR_FENCE;
+}
+
 enum commitment_turn commitment_turn_of(uint64_t settled, uint64_t settled_now, uint64_t rebuilds,
                                         uint64_t rebuilds_now)
 {

@@ -85,6 +85,15 @@ enum commitment_belief {
 enum commitment_belief commitment_believe(const struct commitment_memory *memory,
                                           const struct commitment_shard *found);
 
+/* The shard's log ends before what was seen of it, or another batch stands where ours stood: a copy was restored, or a
+ * standby was promoted that had not received everything. seen: the highest batch read or written. */
+bool commitment_is_set_back(uint64_t seen, const struct commitment_shard *believed,
+                            const struct commitment_shard *found);
+
+/* The snapshot a ledger is rebuilt from must be the one the shard's row was believed in, or the two are of different
+ * moments: 0, or ERR_FENCE. batch: the row's, read in that snapshot. */
+int commitment_snapshot(const struct commitment_shard *believed, uint64_t batch) MUST_CHECK;
+
 enum commitment_turn {
     COMMITMENT_TRY,
     COMMITMENT_DONE,      /* it was committed after all: a second time would double it */

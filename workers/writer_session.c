@@ -213,6 +213,15 @@ int writer_build_ledger(struct writer *w, struct ledger **out, uint64_t *events)
     return err;
 }
 
+/* Without the lock, or with one that was lost, another daemon may write between what was read and this snapshot. */
+static int check_snapshot(struct writer *w)
+{
+    const struct commitment_shard believed = {w->shard.batch, w->shard.token, w->shard.alert_seq};
+    uint64_t batch = store_read_batch(w->db, w->shard.shard);
+
+    return db_error(w->db) ? db_error(w->db) : commitment_snapshot(&believed, batch);
+}
+
 static int rebuild(struct writer *w)
 {
     uint64_t started = clock_monotonic_us(), events;
@@ -225,6 +234,8 @@ static int rebuild(struct writer *w)
     err = choose_rules(w);
     if (!err)
         err = db_run(w->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    if (!err)
+        err = check_snapshot(w);
     fixed_free(&w->fixed);
     if (!err)
         err = store_load_fixed(w->db, &w->fixed);
@@ -276,14 +287,6 @@ static enum commitment_belief resolve(struct writer *w, const struct store_shard
     return belief;
 }
 
-/* The log ends before what we have seen of it, or another batch stands where ours stood: a copy was restored, or a standby
- * was promoted that had not received everything. */
-static bool is_set_back(const struct writer *w, const struct store_shard *now)
-{
-    return now->batch < w->seen || now->batch < w->shard.batch ||
-           (now->batch == w->shard.batch && now->token != w->shard.token);
-}
-
 /* A server this daemon has left behind came back as a second primary. Its log may be as long as ours or not: nothing of it
  * is to be believed, and nothing may be written there. After a restore a restart makes us forget what we have seen. */
 static int refuse_older_server(struct writer *w, const struct store_shard *now)
@@ -304,7 +307,10 @@ static int refuse_older_server(struct writer *w, const struct store_shard *now)
 static int settle_epoch(struct writer *w, struct store_shard *now)
 {
     const char *renewal;
-    int err = store_settle_epoch(w->db, now, is_set_back(w, now), &renewal);
+    const struct commitment_shard believed = {w->shard.batch, w->shard.token, w->shard.alert_seq},
+                                  found = {now->batch, now->token, now->alert_seq};
+    bool set_back = commitment_is_set_back(w->seen, &believed, &found);
+    int err = store_settle_epoch(w->db, now, set_back, &renewal);
 
     if (!err && renewal)
         log_warning("writer: alerts go on after sequence %" PRIu64 " under a new epoch, %" PRIu64

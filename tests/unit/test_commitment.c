@@ -117,6 +117,22 @@ static void test_belief(void **state)
     assert_int_equal(believe(false, false, true, 8, 800), COMMITMENT_REBUILT);
 }
 
+static void test_set_back(void **state)
+{
+    const struct commitment_shard believed = {8, 800, 3}, same = {8, 800, 3}, other = {8, 801, 3},
+                                  less = {7, 700, 2}, more = {9, 900, 3};
+
+    (void)state;
+    assert_false(commitment_is_set_back(8, &believed, &same));
+    assert_false(commitment_is_set_back(8, &believed, &more));
+    assert_true(commitment_is_set_back(8, &believed, &other));
+    assert_true(commitment_is_set_back(8, &believed, &less));
+    assert_true(commitment_is_set_back(10, &believed, &more)); /* seen while another wrote */
+    assert_int_equal(commitment_snapshot(&believed, 8), 0);
+    assert_int_equal(commitment_snapshot(&believed, 9), ERR_FENCE);
+    assert_int_equal(commitment_snapshot(&believed, 7), ERR_FENCE);
+}
+
 static void test_advance(void **state)
 {
     const struct commitment_shard believed = {8, 800, 3};
@@ -209,8 +225,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_waiting_events), cmocka_unit_test(test_first_epoch_is_taken),
         cmocka_unit_test(test_outcomes),       cmocka_unit_test(test_follow),
-        cmocka_unit_test(test_belief),         cmocka_unit_test(test_advance),
-        cmocka_unit_test(test_accept),         cmocka_unit_test(test_answers)};
+        cmocka_unit_test(test_belief),         cmocka_unit_test(test_set_back),
+        cmocka_unit_test(test_advance),        cmocka_unit_test(test_accept),
+        cmocka_unit_test(test_answers)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
