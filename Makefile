@@ -153,6 +153,11 @@ check-unit check-sim check-conf check-sql check-system: check-%: deps
 check-boot: deps
 	+@$(MAKE) --no-print-directory -j$(JOBS) binaries
 	@tests/boot/run.sh
+.PHONY: sim-table
+## make sim-table  the simulator's long form and planted bugs, into docs/reliability.md
+sim-table: deps
+	+@$(MAKE) --no-print-directory -j$(JOBS) tests-built
+	@tests/sim/table.py
 ## make security-table  the table of docs/security.md from what the last check-system recorded
 security-table: deps
 	@/usr/bin/python3 tests/system/security_table.py

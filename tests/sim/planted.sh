@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 70
 most=${PLANTED_SEEDS:-6000}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-sources=(workers/position.c workers/commitment.c daemon/answer.c daemon/wire.c tests/sim/whole_core.c tests/sim/whole_feed.c
+sources=(workers/position.c workers/commitment.c workers/epoch.c daemon/answer.c daemon/wire.c tests/sim/whole_core.c tests/sim/whole_feed.c
     tests/sim/whole_database.c tests/sim/whole_daemon.c tests/sim/whole_writer.c tests/sim/whole_alerts.c
     tests/sim/sim_whole.c)
 passed=0

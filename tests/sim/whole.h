@@ -26,7 +26,9 @@
 #define MESSAGES    4096
 #define PIPE_MAX    400 /* messages under way between two: a high-water mark */
 #define ACTS        8192
-#define ALERTS_MAX  60000
+#define ALERTS_MAX  30000
+#define EPOCHS_MAX  16 /* of the alert log, in a run */
+#define EPOCH_FIRST 7
 #define LINKS       (DAEMONS * STREAMS + 1)
 #define ALERT_LINK  (DAEMONS * STREAMS)
 #define NOBODY      255
@@ -35,6 +37,7 @@ enum fault {
     FAULT_KILL_FEED,
     FAULT_KILL_DAEMON,
     FAULT_KILL_SUBSCRIBER,
+    FAULT_POWER, /* all but the subscriber at once */
     FAULT_FREEZE,
     FAULT_NEW_JOURNAL,
     FAULT_TRIM,
@@ -49,6 +52,7 @@ enum fault {
     FAULT_INBOX_FULL,
     FAULT_DATABASE_CRASH,
     FAULT_FAILOVER,
+    FAULT_LAGGING, /* promotion of a standby that lacks the last commits */
     FAULT_CONNECTION,
     FAULT_STATEMENT,
     FAULT_COMMIT_LOST,  /* no answer, never done */
@@ -160,19 +164,24 @@ struct session {
     struct key_row rows[KEYS];
     struct alert_row alerts[ALERT_KEYS];
 };
-struct database {
-    bool up;
-    uint32_t timeline;
-    int lock_holder;                      /* session, -1 */
-    int stream_lock[STREAMS], shard_lock; /* rows: session, -1 */
+struct stored { /* what is committed */
     struct commitment_shard shard;
     struct commitment_place places[STREAMS];
     bool paused[STREAMS];
     int32_t day;
     uint64_t alert_epoch;
+    uint32_t timeline;          /* of the server, as the shard's row has it */
     struct key_row rows[KEYS];  /* as daemons wrote them */
     struct key_row truth[KEYS]; /* the function of the log: kept by the model alone */
     bool firing[ALERT_KEYS];
+};
+struct database {
+    bool up;
+    bool synchronous; /* declared: a standby has all that was answered; else it may lack the last commits */
+    uint32_t timeline;
+    int lock_holder;                      /* session, -1 */
+    int stream_lock[STREAMS], shard_lock; /* rows: session, -1 */
+    struct stored now, standby;
     struct session sessions[SESSIONS];
 };
 
@@ -213,13 +222,12 @@ struct writer {
     uint64_t backoff_us;
     uint32_t tick;
     /* what is believed */
-    struct commitment_shard shard, found;
+    struct commitment_shard shard;
     struct commitment_place places[STREAMS];
     bool placed, paused[STREAMS];
-    int32_t day, found_day;
-    uint32_t timeline, found_timeline;
+    int32_t day;
     bool known, unresolved;
-    uint64_t token, settled, rebuilds, tx_settled, tx_rebuilds;
+    uint64_t token, seen, settled, rebuilds, tx_settled, tx_rebuilds;
     /* ledger, its undo journal, and what the database shows */
     struct key_row ledger[KEYS], shown[KEYS];
     bool firing[ALERT_KEYS];
@@ -260,8 +268,8 @@ struct daemon {
 
 struct subscriber {
     struct position position;
-    uint64_t durable; /* last alert taken, with its effect, in one step */
-    int daemon;       /* connected to */
+    uint64_t epoch, durable; /* last alert taken, with its effect, in one step */
+    int daemon;              /* connected to */
     uint32_t tick;
     uint64_t tick_due_us;
 };
@@ -272,8 +280,9 @@ struct world {
     uint32_t rate[FAULTS]; /* of 65,536 opportunities */
     uint64_t struck[FAULTS];
     uint32_t make_gap_us, operate_gap_us;
-    uint64_t quiet_takeovers;
-    int64_t clock_us; /* wall clock minus virtual time */
+    uint64_t quiet_takeovers, renewals;
+    uint64_t alert_ends[EPOCHS_MAX]; /* last sequence ever given out under an epoch */
+    int64_t clock_us;                /* wall clock minus virtual time */
     uint32_t order;
     int act_count, free_message;
     struct actor actors[ACTORS];
@@ -288,8 +297,8 @@ struct world {
     /* behind here nothing is cleared between runs */
     struct act acts[ACTS];
     struct message messages[MESSAGES];
-    uint8_t alert_keys[ALERTS_MAX];
-    bool alert_states[ALERTS_MAX];
+    uint32_t alerts[EPOCHS_MAX]
+                   [ALERTS_MAX]; /* by epoch and sequence: key, state, and whose batch it came with */
 };
 
 /* ---- whole_core.c ---- */
@@ -359,7 +368,8 @@ int database_log(struct world *w, int session, const struct item *items, int cou
 void database_rollback(struct world *w, int session);
 void database_commit(struct world *w, int session); /* begins; ACT_SETTLE ends it */
 void database_settle(struct world *w, int session);
-void database_crash(struct world *w, bool failover);
+void database_crash(struct world *w, enum fault fault);
+int database_settle_epoch(struct world *w, int session, bool set_back);
 
 /* ---- whole_daemon.c, whole_writer.c ---- */
 void daemon_start(struct world *w, int d);

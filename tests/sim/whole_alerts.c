@@ -19,12 +19,13 @@ static bool follows(const struct world *w, int d)
 static void send_alerts(struct world *w, uint32_t tag, uint64_t from, uint64_t until, bool live)
 {
     while (from < until) {
-        struct message *m = message_new(w, ALERT_LINK, MESSAGE_RECORDS, tag, w->database.alert_epoch, from);
+        struct message *m =
+            message_new(w, ALERT_LINK, MESSAGE_RECORDS, tag, w->database.now.alert_epoch, from);
 
         m->live = live;
         m->h.count = live ? 1 : (uint16_t)(until - from < LINES_MAX ? until - from : LINES_MAX);
         for (uint16_t i = 0; i < m->h.count; i++)
-            m->lines[i] = (uint32_t)w->alert_keys[from + i] << 1 | w->alert_states[from + i];
+            m->lines[i] = w->alerts[w->database.now.alert_epoch - EPOCH_FIRST][from + i];
         from += m->h.count;
         transmit(w, m, 100 + below(w, 400));
     }
@@ -45,9 +46,9 @@ static bool read_position(struct world *w, struct publisher *p)
     if (!db->up)
         return false;
     if (!p->positioned ||
-        p->epoch != db->alert_epoch) { /* nothing older is sent live: subscribers fetch it */
-        p->epoch = db->alert_epoch;
-        p->next = db->shard.alert_seq + 1;
+        p->epoch != db->now.alert_epoch) { /* nothing older is sent live: subscribers fetch it */
+        p->epoch = db->now.alert_epoch;
+        p->next = db->now.shard.alert_seq + 1;
         p->positioned = true;
     }
     return true;
@@ -60,8 +61,8 @@ static void send_live(struct world *w, int d)
     if (!read_position(w, p))
         return;
     if (follows(w, d))
-        send_alerts(w, 0, p->next, w->database.shard.alert_seq + 1, true);
-    p->next = w->database.shard.alert_seq + 1;
+        send_alerts(w, 0, p->next, w->database.now.shard.alert_seq + 1, true);
+    p->next = w->database.now.shard.alert_seq + 1;
 }
 
 /* due: the second's turn; else woken by the writer. */
@@ -94,7 +95,8 @@ void publisher_request(struct world *w, const struct message *m)
     }
     read_position(w, p);
     kept = (struct answer_kept){
-        p->epoch, 1, w->database.shard.alert_seq >= p->next ? w->database.shard.alert_seq + 1 : p->next};
+        p->epoch, 1,
+        w->database.now.shard.alert_seq >= p->next ? w->database.now.shard.alert_seq + 1 : p->next};
     a = answer_fetch(&kept, &m->h, m->max_events);
     if (a.kind == ANSWER_RECORDS)
         send_alerts(w, m->h.tag, a.from, a.until < a.from + ANSWER_MAX ? a.until : a.from + ANSWER_MAX,
@@ -124,7 +126,7 @@ void subscriber_start(struct world *w)
 
     w->actors[SUBSCRIBER].up = true;
     position_init(&x->position, &position_defaults, w->now_us);
-    position_reset(&x->position, 0, x->durable + 1, w->now_us);
+    position_reset(&x->position, x->epoch, x->durable + 1, w->now_us);
     x->tick_due_us = 0;
     SAY(w, "subscriber starts after %" PRIu64, x->durable);
     subscriber_connect(w);
@@ -165,6 +167,20 @@ static void send_requests(struct world *w)
     transmit(w, m, 100 + below(w, 400));
 }
 
+/* Another epoch, or the log is set back: only after a promotion that may have lost something. Who follows reads what
+ * stands (teldagctl alerts) and follows on from there. */
+static void begin_anew(struct world *w)
+{
+    struct subscriber *x = &w->subscriber;
+
+    SAY(w, "the subscriber stopped: %s", position_reason_names[x->position.reason]);
+    if (w->database.synchronous || w->struck[FAULT_FAILOVER] + w->struck[FAULT_LAGGING] == 0 ||
+        x->position.reason == POSITION_GONE)
+        fail(w, "the subscriber stopped: %s", position_reason_names[x->position.reason]);
+    x->epoch = w->database.now.alert_epoch;
+    x->durable = w->database.now.shard.alert_seq;
+}
+
 static void end_turn(struct world *w)
 {
     struct subscriber *x = &w->subscriber;
@@ -172,7 +188,7 @@ static void end_turn(struct world *w)
     send_requests(w);
     if (x->position.mode == POSITION_STOPPED) {
         if (x->position.reason != POSITION_DAMAGED)
-            fail(w, "the subscriber stopped: %s", position_reason_names[x->position.reason]);
+            begin_anew(w);
         subscriber_kill(w);
         return;
     }
@@ -187,19 +203,22 @@ void subscriber_tick(struct world *w)
 static void take_records(struct world *w, const struct message *m)
 {
     struct subscriber *x = &w->subscriber;
+    uint64_t e = m->h.epoch - EPOCH_FIRST;
     int lines = m->damage ? m->h.count - 1 : m->h.count;
     struct position_delivery delivery =
         position_records(&x->position, &m->h, lines ? lines : -1, m->live, 100000, w->now_us);
 
     if (delivery.action != POSITION_DELIVER)
         return;
+    if (x->epoch && x->epoch != m->h.epoch)
+        fail(w, "the subscriber goes on under another epoch");
+    x->epoch = m->h.epoch;
     for (uint32_t i = delivery.skip; i < m->h.count; i++) {
         uint64_t seq = m->h.first_seq + i;
 
         if (seq != x->durable + 1)
             fail(w, "the subscriber takes alert %" PRIu64 " after %" PRIu64, seq, x->durable);
-        if (seq > w->database.shard.alert_seq ||
-            m->lines[i] != ((uint32_t)w->alert_keys[seq] << 1 | w->alert_states[seq]))
+        if (seq > w->alert_ends[e] || m->lines[i] != w->alerts[e][seq])
             fail(w, "alert %" PRIu64 " is not what the log says", seq);
         x->durable = seq;
     }

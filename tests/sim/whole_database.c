@@ -6,7 +6,10 @@
 #include "tests/sim/whole.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "workers/epoch.h"
 
 #define DEADLOCK_US 1000000
 
@@ -19,10 +22,13 @@ void database_init(struct world *w)
     db->lock_holder = db->shard_lock = -1;
     for (int s = 0; s < STREAMS; s++) {
         db->stream_lock[s] = -1;
-        db->places[s].next = 1;
+        db->now.places[s].next = 1;
     }
-    db->day = wall_day(w);
-    db->alert_epoch = 7;
+    db->now.day = wall_day(w);
+    db->synchronous = below(w, 3) != 0;
+    db->now.alert_epoch = EPOCH_FIRST;
+    db->now.timeline = db->timeline;
+    db->standby = db->now;
 }
 
 static void clear_staged(struct session *x)
@@ -154,7 +160,7 @@ int database_advance(struct world *w, int session, int stream, const struct comm
 
     if (err)
         return err;
-    *rows = same_place(&db->places[stream], believed);
+    *rows = same_place(&db->now.places[stream], believed);
     if (*rows == 0)
         return 0;
     db->stream_lock[stream] = session;
@@ -172,12 +178,12 @@ int database_fence(struct world *w, int session, const struct commitment_shard *
 
     if (err)
         return err;
-    *rows = db->shard.batch == believed->batch && db->shard.alert_seq == believed->alert_seq;
+    *rows = db->now.shard.batch == believed->batch && db->now.shard.alert_seq == believed->alert_seq;
     if (*rows == 0)
         return 0;
     db->shard_lock = session;
     x->shard_moves = true;
-    x->shard = (struct commitment_shard){db->shard.batch + 1, to->token, to->alert_seq};
+    x->shard = (struct commitment_shard){db->now.shard.batch + 1, to->token, to->alert_seq};
     return 0;
 }
 
@@ -187,7 +193,7 @@ int database_log(struct world *w, int session, const struct item *items, int cou
     struct session *x = session_of(w, session);
 
     for (int i = 0; i < count; i++) {
-        const struct commitment_place *at = &w->database.places[items[i].stream];
+        const struct commitment_place *at = &w->database.now.places[items[i].stream];
 
         if (!items[i].dead && line_is_poison(items[i].stream, items[i].epoch, items[i].line))
             return ERR_DB_DATA;
@@ -214,7 +220,7 @@ void database_rollback(struct world *w, int session)
 /* An accept may begin another journal, or leave out what is no longer kept; nothing else moves a stream by itself. */
 static void check_accept(struct world *w, int s, const struct commitment_place *to)
 {
-    const struct commitment_place *at = &w->database.places[s];
+    const struct commitment_place *at = &w->database.now.places[s];
     const struct feed *f = &w->feeds[s];
     bool sound;
 
@@ -233,7 +239,7 @@ static void check_item(struct world *w, const struct item *i, struct commitment_
 {
     bool poison =
         line_is_poison(i->stream, i->epoch, i->line) || line_is_malformed(i->stream, i->epoch, i->line);
-    struct key_row *row = &w->database.truth[line_key(i->stream, i->epoch, i->line)];
+    struct key_row *row = &w->database.now.truth[line_key(i->stream, i->epoch, i->line)];
 
     if (place->epoch == 0 && place->next == 1)
         place->epoch = i->epoch;
@@ -260,7 +266,7 @@ static void check_positions(struct world *w, const struct session *x)
     struct database *db = &w->database;
     struct commitment_place places[STREAMS];
 
-    memcpy(places, db->places, sizeof places);
+    memcpy(places, db->now.places, sizeof places);
     for (int s = 0; s < STREAMS; s++)
         if (x->accepts[s])
             check_accept(w, s, &x->places[s]);
@@ -270,10 +276,10 @@ static void check_positions(struct world *w, const struct session *x)
         if (x->moves[s] && !x->accepts[s] && !same_place(&places[s], &x->places[s]))
             fail(w, "stream %d: progress %" PRIu64 "/%" PRIu64 ", log ends at %" PRIu64 "/%" PRIu64, s,
                  x->places[s].epoch, x->places[s].next, places[s].epoch, places[s].next);
-        if (!x->moves[s] && !same_place(&places[s], &db->places[s]))
+        if (!x->moves[s] && !same_place(&places[s], &db->now.places[s]))
             fail(w, "stream %d: events without progress", s);
         if (x->moves[s])
-            db->places[s] = x->places[s];
+            db->now.places[s] = x->places[s];
     }
 }
 
@@ -283,42 +289,45 @@ static void check_rows(struct world *w, const struct session *x)
     bool looked[KEYS] = {false};
 
     for (int i = 0; i < x->row_count; i++)
-        db->rows[x->row_keys[i]] = x->rows[i];
+        db->now.rows[x->row_keys[i]] = x->rows[i];
     for (int i = 0; i < x->item_count; i++)
         looked[line_key(x->items[i].stream, x->items[i].epoch, x->items[i].line)] = true;
     for (int i = 0; i < x->row_count; i++)
         looked[x->row_keys[i]] = true;
     for (int k = 0; k < KEYS; k++) {
-        if (looked[k] && (db->rows[k].last != db->truth[k].last || db->rows[k].times != db->truth[k].times))
+        if (looked[k] && (db->now.rows[k].last != db->now.truth[k].last ||
+                          db->now.rows[k].times != db->now.truth[k].times))
             fail(w,
                  "key %d: stored %" PRIu32 " after %" PRIu32 " events, the log says %" PRIu32
                  " after %" PRIu32,
-                 k, db->rows[k].last, db->rows[k].times, db->truth[k].last, db->truth[k].times);
-        if ((looked[k] || x->day_moves) && db->firing[k] != key_fires(&db->truth[k], db->day))
-            fail(w, "key %d: the alert %s, but it should%s", k, db->firing[k] ? "fires" : "does not fire",
-                 db->firing[k] ? " not" : "");
+                 k, db->now.rows[k].last, db->now.rows[k].times, db->now.truth[k].last,
+                 db->now.truth[k].times);
+        if ((looked[k] || x->day_moves) && db->now.firing[k] != key_fires(&db->now.truth[k], db->now.day))
+            fail(w, "key %d: the alert %s, but it should%s", k, db->now.firing[k] ? "fires" : "does not fire",
+                 db->now.firing[k] ? " not" : "");
     }
 }
 
 static void check_alerts(struct world *w, const struct session *x)
 {
     struct database *db = &w->database;
-    uint64_t seq = db->shard.alert_seq;
+    uint64_t seq = db->now.shard.alert_seq;
 
     for (int i = 0; i < x->alert_count; i++) {
         const struct alert_row *a = &x->alerts[i];
 
         if (a->seq != ++seq)
             fail(w, "alert %" PRIu64 " where %" PRIu64 " was due: a hole in the alert log", a->seq, seq);
-        if (a->firing == db->firing[a->key])
+        if (a->firing == db->now.firing[a->key])
             fail(w, "alert %" PRIu64 " changes nothing", a->seq);
         if (seq >= ALERTS_MAX) {
             fail(w, "too many alerts for the model");
             return;
         }
-        db->firing[a->key] = a->firing;
-        w->alert_keys[seq] = a->key;
-        w->alert_states[seq] = a->firing;
+        db->now.firing[a->key] = a->firing;
+        w->alerts[db->now.alert_epoch - EPOCH_FIRST][seq] =
+            (uint32_t)(x->shard.token << 8) | (uint32_t)a->key << 1 | a->firing;
+        w->alert_ends[db->now.alert_epoch - EPOCH_FIRST] = seq;
     }
     if (!x->shard_moves || x->shard.alert_seq != seq)
         fail(w, "alert_seq is %" PRIu64 ", the log ends at %" PRIu64, x->shard.alert_seq, seq);
@@ -330,20 +339,25 @@ static void make_visible(struct world *w, const struct session *x)
 
     SAY(w, "  commit of daemon %d: batch %" PRIu64 ", %d events, %d alerts", x->daemon, x->shard.batch,
         x->item_count, x->alert_count);
-    if (!x->shard_moves || x->shard.batch != db->shard.batch + 1)
+    if (!x->shard_moves || x->shard.batch != db->now.shard.batch + 1)
         fail(w, "daemon %d committed without a batch number of its own", x->daemon);
-    if (x->day_moves && x->day != db->day + 1)
-        fail(w, "clock.today went from %d to %d", db->day, x->day);
+    if (x->day_moves && x->day != db->now.day + 1)
+        fail(w, "clock.today went from %d to %d", db->now.day, x->day);
     if (x->day_moves)
-        db->day = x->day;
+        db->now.day = x->day;
     check_positions(w, x);
     check_alerts(w, x);
     check_rows(w, x);
-    db->shard = x->shard;
+    db->now.shard = x->shard;
     for (int s = 0; s < STREAMS; s++)
         if (x->pauses[s])
-            db->paused[s] = x->pause_to;
+            db->now.paused[s] = x->pause_to;
+    if (db->now.timeline != db->timeline)
+        fail(w, "daemon %d wrote on timeline %" PRIu32 " before it looked at the alert log's epoch",
+             x->daemon, db->timeline);
     w->commits++;
+    if (below(w, 4) == 0)
+        db->standby = db->now; /* one that lags, by some commits */
     if (w->last_writer != x->daemon) {
         w->takeovers++;
         w->quiet_takeovers += w->quiet;
@@ -401,7 +415,7 @@ void database_settle(struct world *w, int session)
 }
 
 /* All sessions end; what was being committed is in or not. A standby takes over under another timeline. */
-void database_crash(struct world *w, bool failover)
+void database_crash(struct world *w, enum fault fault)
 {
     struct database *db = &w->database;
 
@@ -415,7 +429,42 @@ void database_crash(struct world *w, bool failover)
     }
     for (int d = 0; d < DAEMONS; d++)
         writer_wake(w, d, 1 + below(w, 20000));
+    if (fault == FAULT_LAGGING) {
+        SAY(w, "batch %" PRIu64 " is lost back to %" PRIu64, db->now.shard.batch, db->standby.shard.batch);
+        db->now = db->standby;
+    }
     db->up = false;
-    db->timeline += failover;
-    plan(w, ACT_DATABASE_UP, NOBODY, 0, 1000 + below(w, failover ? 500000 : 3000000));
+    db->timeline += fault != FAULT_DATABASE_CRASH;
+    plan(w, ACT_DATABASE_UP, NOBODY, 0, 1000 + below(w, fault == FAULT_DATABASE_CRASH ? 3000000 : 500000));
+}
+
+/* The product's rules (workers/epoch.c) say whether the alert log needs a new epoch; a transaction of its own. */
+int database_settle_epoch(struct world *w, int session, bool set_back)
+{
+    struct database *db = &w->database;
+    char stored[32], now[32];
+    const struct epoch_facts facts = {
+        .stored = stored, .now = now, .synchronous = db->synchronous, .set_back = set_back};
+    uint64_t e = db->now.alert_epoch - EPOCH_FIRST;
+
+    if (!set_back && db->now.timeline == db->timeline)
+        return 0;
+    if (db->shard_lock >= 0 && db->shard_lock != session)
+        return ERR_DB_RETRY;
+    snprintf(stored, sizeof stored, "1/%u/1", db->now.timeline);
+    snprintf(now, sizeof now, "1/%u/1", db->timeline);
+    db->now.timeline = db->timeline;
+    if (!epoch_renewal(&facts))
+        return 0;
+    if (e + 1 == EPOCHS_MAX) {
+        fail(w, "too many epochs for the model");
+        return 0;
+    }
+    db->now.alert_epoch++;
+    w->renewals++;
+    memcpy(w->alerts[e + 1], w->alerts[e], (db->now.shard.alert_seq + 1) * sizeof **w->alerts);
+    w->alert_ends[e + 1] = db->now.shard.alert_seq;
+    SAY(w, "the alert log goes on after %" PRIu64 " under epoch %" PRIu64 ": %s", db->now.shard.alert_seq,
+        db->now.alert_epoch, epoch_renewal(&facts));
+    return 0;
 }

@@ -52,6 +52,8 @@ void feed_make(struct world *w, int stream)
     if (w->quiet)
         return;
     f->made += 1 + (uint32_t)below(w, below(w, 8) ? 4 : 40);
+    if (w->actors[FEED + stream].up)
+        plan(w, ACT_PUMP, (uint8_t)(FEED + stream), 0, 50);
     plan(w, ACT_MAKE, NOBODY, (uint32_t)stream, 1 + below(w, w->make_gap_us));
 }
 
@@ -61,12 +63,8 @@ void feed_pump(struct world *w, int stream)
     struct feed *f = &w->feeds[stream];
     uint32_t room = f->made - f->sent;
 
-    if (f->syncing)
+    if (f->syncing || room == 0)
         return;
-    if (room == 0) {
-        plan(w, ACT_PUMP, (uint8_t)(FEED + stream), 0, 20000);
-        return;
-    }
     f->staged = room < STAGE_MAX ? room : STAGE_MAX;
     f->staged_from = f->sent + 1;
     f->sent += f->staged;
@@ -183,7 +181,7 @@ void feed_new_journal(struct world *w, int stream)
 void feed_trim(struct world *w, int stream, bool too_far)
 {
     struct feed *f = &w->feeds[stream];
-    const struct commitment_place *at = &w->database.places[stream];
+    const struct commitment_place *at = &w->database.now.places[stream];
     uint64_t keep = too_far ? f->next : at->epoch == f->epoch ? at->next : f->first;
 
     if (keep > f->next)

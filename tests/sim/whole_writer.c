@@ -122,22 +122,22 @@ static void check_memory(struct world *w, int d)
     const struct writer *x = writer_of(w, d);
     const struct database *db = &w->database;
 
-    if (db->shard.batch != x->shard.batch || db->shard.token != x->shard.token)
+    if (db->now.shard.batch != x->shard.batch || db->now.shard.token != x->shard.token)
         return; /* another has written since */
     for (int k = 0; k < KEYS; k++)
-        if (x->ledger[k].last != db->truth[k].last || x->ledger[k].times != db->truth[k].times)
+        if (x->ledger[k].last != db->now.truth[k].last || x->ledger[k].times != db->now.truth[k].times)
             fail(w,
                  "daemon %d: key %d is %" PRIu32 " after %" PRIu32 " events in memory, %" PRIu32
                  " after %" PRIu32 " in the database",
-                 d, k, x->ledger[k].last, x->ledger[k].times, db->truth[k].last, db->truth[k].times);
-    if (memcmp(x->firing, db->firing, sizeof x->firing) != 0)
+                 d, k, x->ledger[k].last, x->ledger[k].times, db->now.truth[k].last, db->now.truth[k].times);
+    if (memcmp(x->firing, db->now.firing, sizeof x->firing) != 0)
         fail(w, "daemon %d: its alerts are not the database's", d);
-    if (x->shard.alert_seq != db->shard.alert_seq || x->day != db->day)
+    if (x->shard.alert_seq != db->now.shard.alert_seq || x->day != db->now.day)
         fail(w, "daemon %d: alert_seq or day is not the database's", d);
     for (int s = 0; s < STREAMS; s++)
-        if (x->places[s].epoch != db->places[s].epoch || x->places[s].next != db->places[s].next)
+        if (x->places[s].epoch != db->now.places[s].epoch || x->places[s].next != db->now.places[s].next)
             fail(w, "daemon %d: stream %d is believed at %" PRIu64 ", it is at %" PRIu64, d, s,
-                 x->places[s].next, db->places[s].next);
+                 x->places[s].next, db->now.places[s].next);
 }
 
 static void settle(struct world *w, int d)
@@ -255,10 +255,24 @@ static void lock(struct world *w, int d)
         return;
     }
     x->locked = database_lock(w, x->session);
+    if (w->database.now.shard.batch > x->seen)
+        x->seen = w->database.now.shard.batch; /* who waits looks on */
     if (x->locked)
         go_on(w, d, PHASE_SHARD);
     else
         go(w, d, PHASE_LOCK, LOCK_US);
+}
+
+/* A session that could not be read to its end: what it did say of the open transaction is known all the same. */
+static void back_off_known(struct world *w, int d)
+{
+    const struct writer *x = writer_of(w, d);
+
+    if (x->tx != TX_NONE &&
+        commitment_turn_of(x->tx_settled, x->settled, x->tx_rebuilds, x->rebuilds) == COMMITMENT_DONE)
+        finish_tx(w, d, 0);
+    else
+        back_off(w, d);
 }
 
 static void read_shard(struct world *w, int d)
@@ -269,16 +283,17 @@ static void read_shard(struct world *w, int d)
                                              .known = x->known,
                                              .unresolved = x->unresolved,
                                              .token = x->token,
-                                             .same_server = x->timeline == db->timeline};
+                                             .same_server =
+                                                 true}; /* the same database, whatever the timeline */
     enum commitment_belief belief;
 
     if (meet_faults(w, d)) {
         back_off(w, d);
         return;
     }
-    belief = commitment_believe(&memory, &db->shard);
+    belief = commitment_believe(&memory, &db->now.shard);
     w->unknown += x->unresolved;
-    SAY(w, "daemon %d: the database is at batch %" PRIu64 ": %s", d, db->shard.batch,
+    SAY(w, "daemon %d: the database is at batch %" PRIu64 ": %s", d, db->now.shard.batch,
         belief == COMMITMENT_COMMITTED     ? "committed"
         : belief == COMMITMENT_ROLLED_BACK ? "rolled back"
                                            : "rebuild");
@@ -288,9 +303,13 @@ static void read_shard(struct world *w, int d)
         abandon(x);
     if (belief == COMMITMENT_REBUILT)
         x->known = false;
-    x->shard = db->shard;
-    x->day = db->day;
-    x->timeline = db->timeline;
+    if (database_settle_epoch(w, x->session, commitment_is_set_back(x->seen, &x->shard, &db->now.shard))) {
+        back_off_known(w, d);
+        return;
+    }
+    x->shard = db->now.shard;
+    x->seen = db->now.shard.batch;
+    x->day = db->now.day;
     go_on(w, d, PHASE_STREAMS);
 }
 
@@ -324,18 +343,14 @@ static void read_streams(struct world *w, int d)
     const struct database *db = &w->database;
 
     if (meet_faults(w, d)) {
-        if (x->tx != TX_NONE &&
-            commitment_turn_of(x->tx_settled, x->settled, x->tx_rebuilds, x->rebuilds) == COMMITMENT_DONE)
-            finish_tx(w, d, 0); /* known to be committed, though the rest could not be read */
-        else
-            back_off(w, d);
+        back_off_known(w, d);
         return;
     }
     for (int s = 0; s < STREAMS; s++) {
         struct commitment_place before = x->places[s];
 
-        x->places[s] = db->places[s];
-        x->paused[s] = w->daemons[d].receivers[s].paused = db->paused[s];
+        x->places[s] = db->now.places[s];
+        x->paused[s] = w->daemons[d].receivers[s].paused = db->now.paused[s];
         if (!x->placed || before.epoch != x->places[s].epoch || before.next != x->places[s].next)
             order_reset(w, d, s);
     }
@@ -355,9 +370,15 @@ static void rebuild(struct world *w, int d)
         back_off(w, d);
         return;
     }
-    memcpy(x->ledger, db->truth, sizeof x->ledger);
-    memcpy(x->shown, db->rows, sizeof x->shown);
-    memcpy(x->firing, db->firing, sizeof x->firing);
+    if (commitment_snapshot(&x->shard, db->now.shard.batch)) {
+        w->fences++;
+        x->locked = false;
+        make_ready(w, d, 1);
+        return;
+    }
+    memcpy(x->ledger, db->now.truth, sizeof x->ledger);
+    memcpy(x->shown, db->now.rows, sizeof x->shown);
+    memcpy(x->firing, db->now.firing, sizeof x->firing);
     x->undo_count = 0;
     x->known = true;
     x->rebuilds++;
