@@ -250,6 +250,8 @@ static void empty_frames(struct bus_message *m)
 {
     zmq_msg_t *frames = m->private_frames;
 
+    for (int i = 0; frames && i < m->count; i++) /* ours alone; a frame may hold what no dump may show */
+        explicit_bzero(zmq_msg_data(&frames[i]), zmq_msg_size(&frames[i]));
     for (int i = 0; frames && i < BUS_FRAMES_MAX; i++)
         zmq_msg_close(&frames[i]);
     m->count = 0;

@@ -103,8 +103,13 @@ static void run_request(const struct control_command *commands, void *context, c
     while (name && command->name && strcmp(command->name, name) != 0)
         command++;
     if (!name || !command->name) {
-        control_refuse(answer, EX_USAGE, name ? "unknown command \"%.64s\"" : "\"command\" is missing%s",
-                       name ? name : "");
+        /* Shown only when it can be a slip of the pen: no command has a digit, and what has some may be anything. */
+        bool shown = name && !strpbrk(name, "0123456789");
+        control_refuse(answer, EX_USAGE,
+                       shown  ? "unknown command \"%.64s\""
+                       : name ? "unknown command%s"
+                              : "\"command\" is missing%s",
+                       shown ? name : "");
     } else {
         run_command(command, context, peer, request, answer);
     }

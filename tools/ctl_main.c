@@ -10,6 +10,7 @@
 
 #include "daemon/log.h"
 #include "tools/ctl.h"
+#include "workers/pseudonym.h"
 
 #define DEFAULT_CONFIG "/etc/teldagd/teldagd.conf"
 
@@ -125,6 +126,28 @@ const char *ctl_option(struct ctl *ctl, const char *name)
     return NULL;
 }
 
+/* What is typed here goes to the daemon, to PostgreSQL and into its log: a national number stops before that. Connection
+ * strings and paths may hold as many digits. */
+static bool names_pupil(const struct ctl *ctl)
+{
+    for (int i = 0; i < ctl->argc; i++) {
+        char *copy;
+        size_t len = strlen(ctl->argv[i]), left;
+        bool free_text =
+            strncmp(ctl->argv[i], "--database=", 11) == 0 || strncmp(ctl->argv[i], "--rules=", 8) == 0 ||
+            (i > 0 &&
+             (strcmp(ctl->argv[i - 1], "--database") == 0 || strcmp(ctl->argv[i - 1], "--rules") == 0));
+        if (free_text || !(copy = strdup(ctl->argv[i])))
+            continue;
+        left = pseudonym_scrub(copy, len);
+        bool same = left == len && memcmp(copy, ctl->argv[i], len) == 0;
+        free(copy);
+        if (!same)
+            return true;
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     struct ctl ctl = {.argc = argc - 1, .argv = argv + 1};
@@ -148,6 +171,10 @@ int main(int argc, char **argv)
         print_help(stderr);
         return EX_USAGE;
     }
+    if (names_pupil(&ctl))
+        return ctl_usage("an argument holds eleven digits like a national register number, which is never "
+                         "used here; pupils are "
+                         "known by pseudonym");
     name = ctl.argv[0];
     ctl.argc--;
     ctl.argv++;

@@ -300,6 +300,7 @@ static size_t scrub(struct pseudonym_choice *choice, const char *in, size_t len,
         q.at = from > q.at ? from : q.at; /* digits hold no quotes */
     }
     memmove(out + written, in + from, len - from);
+    explicit_bzero(&n, sizeof n);
     return written + len - from;
 }
 

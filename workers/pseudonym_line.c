@@ -6,6 +6,7 @@
  * it twice, and is refused. */
 #include "workers/pseudonym_line.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include "workers/event_value.h"
 #include "workers/pseudonym_keys.h"
 
-#define DATED_LEN 25 /* rrn:85073003328@2024-2025 */
+#define STACK_USED 4096
+#define DATED_LEN  25 /* rrn:85073003328@2024-2025 */
 
 struct pseudonym_line {
     const struct pseudonym_keys *keys;
@@ -135,6 +137,7 @@ size_t pseudonym_line(struct pseudonym_line *p, const char *line, size_t len, ch
     char *copy = NULL;
     size_t raw = len, written;
     struct years years = {0};
+    bool choice_made = false;
     *fault = PUPIL_NO_FAULT;
     if (memchr(line, '\\', len)) {
         /* Spelled out at out's far end: what is written before it, at most 2 x what is read, never reaches it. */
@@ -148,6 +151,7 @@ size_t pseudonym_line(struct pseudonym_line *p, const char *line, size_t len, ch
         struct pseudonym_choice choice = {
             .keys = p->keys, .year = years.pupil, .dated = years.old || years.new};
         written = pseudonym_scrub_json(&choice, in, len, out);
+        choice_made = true;
         *fault = choice.fault;
         *fault_year = choice.fault_year;
         if (choice.fault || choice.replaced)
@@ -156,5 +160,7 @@ size_t pseudonym_line(struct pseudonym_line *p, const char *line, size_t len, ch
     if (copy)
         explicit_bzero(copy, raw);
     event_json_wipe(p->parser);
+    if (choice_made)
+        sodium_stackzero(STACK_USED); /* the hash and the search have had the digits there */
     return written;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #define TURN_LIVE_MAX    512 /* messages from SUB in a turn */
 #define TURN_ANSWERS_MAX 8   /* from DEALER: each may take milliseconds to decode */
 #define TURN_MS_MAX      50  /* orders of the writer are seen within this time */
+#define STACK_USED       16384
 #define OVERSIZE_KEPT    1024
 
 struct receiver {
@@ -239,6 +241,7 @@ static void take_best_effort(struct receiver *r, uint64_t now_us)
     lines = count_best_effort_lines(&m->frame[1]);
     if (position_number(&r->position, lines, queue_room(r), now_us).action == POSITION_DELIVER && lines > 0)
         deliver(r, &m->frame[1], 0, first_seq);
+    sodium_stackzero(STACK_USED); /* no feeder has replaced the national numbers of such lines */
 }
 
 static void take_live(struct receiver *r, uint64_t now_us)
