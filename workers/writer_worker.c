@@ -229,7 +229,6 @@ static void *run(void *context)
         if (err == ERR_DB_CONFIG || err == ERR_CLOSED)
             break;
         if (err && err != ERR_FENCE) {
-            writer_refuse_order(w);
             if (writer_is_stopping(w))
                 break; /* nothing is lost: what is not committed is fetched again */
             writer_back_off(w, w->db && db_error(w->db) ? db_error_text(w->db) : err_text(err));

@@ -239,6 +239,14 @@ class Town:
                                         stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True)
         return self.ordered
 
+    def insist(self, *words):
+        """Until it is done; a refusal meanwhile says why."""
+        def done():
+            answer = self.d.run(*words)
+            assert answer.returncode in (0, 69) and "the writer is running" not in answer.stderr, (words, answer.returncode, answer.stderr)
+            return answer.returncode == 0
+        wait_for(done, 20, " ".join(words))
+
     # ---- what stands ----
 
     def count_acts(self, act):

@@ -139,11 +139,11 @@ class Part:
         wait_for(lambda: (flow.writer_status(t.d) or {"phase": ""})["phase"] == "running", 20, "the writer does not run")
         done = t.count_acts(self.word) - self.before
         if done == 0 and t.ordered.returncode != 0:
-            t.d.ctl(*self.words)
+            t.insist(*self.words)
             done = t.count_acts(self.word) - self.before
         assert done >= 1, (name, self.plan, t.ordered.returncode)
         if name == "pause":
-            t.d.ctl("stream", "resume", "melding.0")
+            t.insist("stream", "resume", "melding.0")
         if name == "retry":
             t.cluster.sql("UPDATE public.refuse SET refused = true")
         return done - 1

@@ -190,7 +190,7 @@ class Round:
         t.d.caught_up(LONGEST_S)
         seconds = time.monotonic() - started
         if self.undo:
-            t.d.ctl(*self.undo)
+            t.insist(*self.undo)
         if way_to(self.name) is Round.retry:
             t.cluster.sql("UPDATE public.refuse SET refused = true")
         self.acts_doubled = extra
@@ -203,7 +203,7 @@ class Round:
         wait_for(lambda: (flow.writer_status(t.d) or {"phase": ""})["phase"] == "running", 20, "the writer does not run")
         done = t.count_acts(word) - before
         if done == 0:
-            t.d.ctl(*self.repeat)
+            t.insist(*self.repeat)
             done = t.count_acts(word) - before
         assert done >= 1, "%s: no %s in local_log" % (self.name, word)
         return done - 1
