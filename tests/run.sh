@@ -143,6 +143,9 @@ suite_faults() {
     for t in tests/faults/test_*.py; do
         start "fault-$(basename "$t" .py)" "$python" "$t"
     done
+    for t in tests/faults/fault_*.py; do
+        start "$(basename "$t" .py | tr _ -)" env BUILD=build timeout -k 10 600 "$python" "$t"
+    done
     wait
 }
 

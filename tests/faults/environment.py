@@ -18,7 +18,7 @@ import harness  # noqa: E402
 from flow import Follower, Producer, wait_for  # noqa: E402
 from harness import SEED, SLOW, World  # noqa: E402,F401
 
-LONG = bool(os.environ.get("FAULTS_LONG"))
+LONG = bool(os.environ.get("FAULTS_LONG")) or os.environ.get("FAULT_FORM") == "long"
 RSS_MAX = int(float(os.environ.get("FAULTS_RSS_MAX") or 250e6))  # of the daemon, in every scene
 
 
