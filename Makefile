@@ -99,12 +99,14 @@ $(BUILD)/teldag-feed: $(patsubst %.c,$(BUILD)/%.o,$(FEED_SRC)) $(LIB)
 	$(call say,LD )
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# A test links only the objects it names, in a line "links: daemon/wire.o workers/position.o" of its first comment.
+# A test links only the objects it names, in a line "links: daemon/wire.o workers/position.o" of its first comment, and takes the
+# place of the functions it names in a line "wraps: malloc calloc" (ld --wrap).
+comma := ,
 define test_rule
 $(BUILD)/tests/$(basename $(notdir $(1))): $(BUILD)/$(basename $(1)).o $(addprefix $(BUILD)/,$(shell sed -n 's/^.*links: *//p' $(1)))
 	@mkdir -p $$(@D)
 	$(if $(Q),@echo '  LD   '$$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $$@ $$^ -lcmocka $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's/^ \* wraps: *//p' $(1))) -o $$@ $$^ -lcmocka $(LIBS)
 endef
 $(foreach t,$(UNIT_SRC) $(SIM_SRC),$(eval $(call test_rule,$(t))))
 

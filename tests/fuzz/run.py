@@ -30,7 +30,7 @@ WHAT = {
     "rules": "a rules file",
     "control": "requests on the control socket, and answers as teldagctl prints them",
 }
-MAX_LEN = {"event": 2048, "rules": 4096, "config": 1536}
+MAX_LEN = {"rules": 4096, "config": 1024, "event": 1024}  # of the others 384
 
 
 def targets():
@@ -52,7 +52,7 @@ def environment():
 def command(target, runs):
     crashes = folder("crashes")
     words = ["nice", "-n", "10", os.path.join(BINARIES, "fuzz_" + target), "-runs=%d" % runs, "-print_final_stats=1",
-             "-max_len=%d" % MAX_LEN.get(target, 1024), "-timeout=10", "-rss_limit_mb=3072",
+             "-max_len=%d" % MAX_LEN.get(target, 384), "-timeout=10", "-rss_limit_mb=3072",
              "-artifact_prefix=%s/%s-" % (crashes, target)]
     words.append("-dict=" + os.path.join(TOP, "tests/fuzz", target + ".dict"))
     return words + [folder("corpus", target), os.path.join(TOP, "tests/fuzz/corpus", target)]
@@ -91,7 +91,7 @@ def run(target, runs):
 
 def merge(target):
     into = os.path.join(TOP, "tests/fuzz/corpus", target)
-    subprocess.check_call([os.path.join(BINARIES, "fuzz_" + target), "-merge=1", "-max_len=%d" % MAX_LEN.get(target, 1024), into,
+    subprocess.check_call([os.path.join(BINARIES, "fuzz_" + target), "-merge=1", "-max_len=%d" % MAX_LEN.get(target, 384), into,
                            folder("corpus", target)], cwd=TOP, env=environment(), stderr=subprocess.DEVNULL)
 
 
