@@ -139,6 +139,7 @@ JOBS      := $(shell nproc)
 check: deps
 	+@$(MAKE) --no-print-directory -j$(JOBS) binaries tests-built
 	+@$(SAN_MAKE) -j$(JOBS) binaries tests-built
+	+@$(COV_MAKE) -j$(JOBS) tests-built
 	+@$(TSAN_MAKE) -j$(JOBS) build-tsan/tests/test_inbox
 	+@$(FAULT_MAKE) -j$(JOBS) binaries
 	@tests/check.sh
@@ -185,6 +186,15 @@ check-faults: deps
 ## make lint       include boundaries, formatting, cppcheck, shellcheck, manual pages
 lint: deps
 	@tests/lint.sh
+
+## make coverage   branch coverage of codec, event decoding, position, ledger, allocation; fails on a branch no test takes
+COV_MAKE := $(MAKE) --no-print-directory BUILD=build-cov HARDEN=-fPIE OPT='-O0 -g -DNDEBUG --coverage -Wno-unused-variable \
+            -Wno-unused-but-set-variable -Wno-unused-parameter -Wno-unused-function'
+.PHONY: coverage coverage-built
+coverage-built:
+	+@$(COV_MAKE) -j$(JOBS) tests-built
+coverage: deps coverage-built
+	@BUILD=build-cov /usr/bin/python3 tests/coverage/run.py
 
 ## make fuzz       libFuzzer over every target, RUNS=10000000 executions each; TARGETS="event config" for some of them
 RUNS ?= 10000000

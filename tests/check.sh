@@ -21,6 +21,7 @@ run build lint unit conf sim fuzz sql system bench
 run build-fault faults
 run build-san san
 run build-tsan tsan
+run build-cov coverage
 printf 'all suites in %d s\n' "$(($(date +%s) - started))"
 printf '%d passed, %d failed\n' "$total" "$bad"
 [ "$bad" = 0 ] && [ "$total" != 0 ]

@@ -130,6 +130,12 @@ suite_tsan() {
     wait
 }
 
+# Every branch of the parts named in tests/coverage/run.py is taken, or named with a reason.
+suite_coverage() {
+    start coverage "$python" tests/coverage/run.py --no-table
+    wait
+}
+
 suite_bench() {
     start bench-smoke env BENCH_EVENTS=100000 "$python" tests/bench/run.py
     wait

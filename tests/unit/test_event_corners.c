@@ -124,6 +124,11 @@ static void texts(void **state)
          EVENT("melding.beantwoord.v1", "\"melding_id\":\"" NATIONAL "\",\"answered_on\":\"2025-01-01\""),
          "national register number");
     dies(decoder, EVENT("registration.closed.v1", KEY ",\"pupils\":\"3\""), "must be an integer");
+    dies(decoder, EVENT("registration.closed.v1", KEY ",\"pupils\":1234567890123456789"),
+         "must be an integer");
+    dies(decoder, EVENT("registration.closed.v1", KEY ",\"pupils\":\"\x7f\x01\""), "not JSON");
+    dies(decoder, EVENT("registration.closed.v1", KEY ",\"pupils\":\"\x7f\""), "is \"?\"");
+    assert_int_equal(word_find(level_names, "nowhere"), -1);
 }
 
 static void words_too_long_for_a_reason(void **state)
@@ -166,7 +171,7 @@ static void oversize(void **state)
         "{}",
         "{\"length\":\"3\"}",
         "{\"length\":12345678901234567890}",
-        "{\"length\":1.00000000000000001}",
+        "{\"length\":1234567890123456789}",
         "{\"length\":3}",
         "{\"length\":3,\"sha256\":4}",
         "{\"length\":3,\"sha256\":\"ab\"}",
@@ -245,6 +250,47 @@ static void national_numbers(void **state)
          "school_year");
 }
 
+/* pupil.link.v1 names the school year of its numbers itself. */
+static void dated_numbers(void **state)
+{
+    (void)state;
+#define LINKED(old) EVENT("pupil.link.v1", "\"old\":" old ",\"new\":\"" PUPIL "\"")
+    answer = 0;
+    lives(decoder, LINKED("\"rrn:" NATIONAL "@2024-2025\""));
+    dies(decoder, LINKED("\"rrn:" NATIONAL "@2024-2026\""), "no school year to choose the pseudonym key by");
+    dies(decoder, LINKED("\"rrn:" NATIONAL "x2024-2025\""), "@ and a school year");
+    dies(decoder, LINKED("\"rrn:" NATIONAL "\""), "@ and a school year");
+    dies(decoder, LINKED("\"rrn:#@2024-2025\""), "removed by the feeder");
+    dies(decoder, LINKED("\"rrn:#\""), "removed by the feeder");
+    dies(decoder, LINKED("\"abc\""), "@ and a school year");
+    dies(decoder, LINKED("3"), "@ and a school year");
+    dies(decoder, EVENT("registration.withdraw.v1", KEY ",\"pupil\":\"rrn:8507300332/\""),
+         "15 bytes of other text");
+    dies(decoder, EVENT("registration.withdraw.v1", KEY ",\"pupil\":\"rrx:" NATIONAL "\""),
+         "15 bytes of other text");
+}
+
+/* A pupil whose key no column keeps: no shipped log has one. */
+static void pupils_without_a_key(void **state)
+{
+    (void)state;
+    static const struct column columns[] = {{.name = "p", .kind = COLUMN_PUPIL},
+                                            {.name = "school_year", .kind = COLUMN_YEAR}};
+    const struct log_table table = {"x_log", columns, 2, 1};
+    const struct field fields[] = {{1, NULL, NEED_REQUIRED, 0}, {0, NULL, NEED_REQUIRED, 0}};
+    const struct event_kind kind = {
+        .type = "x.v1", .feed = "x", .op = 'u', .fields = fields, .field_count = 2};
+    struct event_decoder *d = event_decoder_new(pseudonym, NULL, pseudonym_scrub);
+    assert_non_null(d);
+    answer = 0;
+    event_decoder_use_tables(d, &kind, 1, &table);
+    lives(d, EVENT("x.v1", "\"school_year\":\"2024-2025\",\"p\":\"" PUPIL "\""));
+    const struct event *e =
+        lives(d, EVENT("x.v1", "\"school_year\":\"2024-2025\",\"p\":\"rrn:" NATIONAL "\""));
+    assert_int_equal(event_values(batch, e)[0].pupil[15], 0x11);
+    event_decoder_free(&d);
+}
+
 static void ids_of_keys(void **state)
 {
     (void)state;
@@ -295,6 +341,27 @@ static void values(void **state)
     assert_false(value_parse_year("2100-2101", 9, &n));
     assert_false(value_parse_year("1989-1990", 9, &n));
     assert_true(value_parse_year("1990-1991", 9, &n));
+    static const char *const bad_years[] = {"2024/2025", "20x4-2025", "2024-20y5", "2024-2026", "2024-20255"};
+    for (size_t i = 0; i < sizeof bad_years / sizeof *bad_years; i++)
+        assert_false(value_parse_year(bad_years[i], strlen(bad_years[i]), &n));
+    static const char *const bad_dates[] = {"2025/02-03", "2025-02/03", "2o25-02-03", "2025-o2-03",
+                                            "2025-02-o3", "1899-12-31", "2100-01-01", "2101-01-01",
+                                            "2025-00-01", "2025-13-01", "2025-01-00", "2025-02-29"};
+    for (size_t i = 0; i < sizeof bad_dates / sizeof *bad_dates; i++)
+        assert_false(value_parse_date(bad_dates[i], 10, &n));
+    static const char *const bad_times[] = {
+        "2025-02-03T1o:00:00Z", "2025-02-03T10:o0:00Z",  "2025-02-03T10:00:o0Z",  "2025-02-03T24:00:00Z",
+        "2025-02-03T10:60:00Z", "2025-02-03T10:00:61Z",  "2o25-02-03T10:00:00Z",  "2025-02-03 10:00:00Z",
+        "2025-02-03T10-00:00Z", "2025-02-03T10:00-00Z",  "2025-02-03T10:00:00.Z", "2025-02-03T10:00:00.5",
+        "2025-02-03T10:00:00x", "2025-02-03T10:00:00.:", "1969-12-31T23:59:59Z",  "2100-01-01T00:00:00Z"};
+    for (size_t i = 0; i < sizeof bad_times / sizeof *bad_times; i++)
+        assert_false(value_parse_time(bad_times[i], strlen(bad_times[i]), &n));
+    assert_true(value_parse_time("2025-02-03t10:00:60.123456789z", 30, &n));
+    uint8_t pupil[16];
+    assert_false(value_parse_pupil("0123456789abcdef0123456789abcdeg", 32, pupil));
+    assert_false(value_parse_pupil("0123456789abcdef0123456789abcdgf", 32, pupil));
+    assert_false(value_parse_pupil("0", 1, pupil));
+    assert_true(value_parse_pupil(PUPIL, 32, pupil));
     static const char *const bad_offsets[] = {"*01:00", "+0a:00", "+01-00", "+01:a0",
                                               "+24:00", "+01:60", "-1"};
     for (size_t i = 0; i < sizeof bad_offsets / sizeof *bad_offsets; i++) {
@@ -346,6 +413,8 @@ int main(void)
         cmocka_unit_test(json_objects),
         cmocka_unit_test(feeder_says_why),
         cmocka_unit_test(national_numbers),
+        cmocka_unit_test(dated_numbers),
+        cmocka_unit_test(pupils_without_a_key),
         cmocka_unit_test(ids_of_keys),
         cmocka_unit_test(utf8),
         cmocka_unit_test(many_members),

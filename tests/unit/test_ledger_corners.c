@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/ledger_feed.h"
+#include "workers/ledger_internal.h"
 #include "workers/rules.h"
 
 static struct rules_set *rules;
@@ -231,6 +232,32 @@ static void incidents_have_years(void **state)
     ledger_free(&l);
 }
 
+/* More links than the first table of places holds, there and back. */
+static void many_links(void **state)
+{
+    (void)state;
+    struct ledger *l = new_ledger(rules);
+    uint64_t empty = ledger_digest(l);
+    uint8_t first[16], last[16];
+    ledger_begin(l);
+    for (unsigned i = 0; i < 200; i++) {
+        struct one o;
+        one_init(&o, 2, 1, i, EVENT_PUPIL_LINK);
+        one_num(&o, LINK_OLD, 0);
+        one_num(&o, LINK_NEW, 0);
+        pupil_bytes(i, o.values[LINK_OLD].pupil);
+        pupil_bytes(i + 1, o.values[LINK_NEW].pupil);
+        assert_int_equal(one_apply(l, &o), 0);
+    }
+    pupil_bytes(0, first);
+    links_canonical(l, first, first);
+    pupil_bytes(200, last);
+    assert_memory_equal(first, last, 16);
+    ledger_rollback(l);
+    assert_true(ledger_digest(l) == empty);
+    ledger_free(&l);
+}
+
 /* --- allocation ---------------------------------------------------------------------------------------------------- */
 
 static void days_before_christ(void **state)
@@ -324,6 +351,7 @@ int main(void)
         cmocka_unit_test(entitlements_of_two_streams),
         cmocka_unit_test(what_was_computed_before_what_was_said),
         cmocka_unit_test(incidents_have_years),
+        cmocka_unit_test(many_links),
         cmocka_unit_test(days_before_christ),
         cmocka_unit_test(hours_beyond_every_school),
         cmocka_unit_test(every_field_makes_a_difference),

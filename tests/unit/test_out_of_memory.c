@@ -202,10 +202,39 @@ static void attempt_decoding(long n, bool go_on)
         event_batch_free(&undisturbed);
 }
 
+/* The arena grows wherever it happens to be full: here at each byte of an event in turn. */
+static void attempt_at_each_byte(const struct line *line)
+{
+    struct event_decoder *d = new_decoder();
+    struct event_batch *b = event_batch_new();
+    struct text padding;
+    char room[4096] = "";
+    assert_int_equal(event_decode(d, b, line->bytes, line->len), 0); /* other memory is there now */
+    size_t used = b->arena_len;
+    assert_true(used < sizeof room / 2);
+    int err = ERR_NOMEM;
+    for (size_t left = 0; err; left++) { /* what is scrubbed away in the end had its room, too */
+        assert_true(left <= used + 2 * line->len);
+        b->count = b->value_count = 0;
+        b->arena_len = 0;
+        assert_int_equal(batch_add_text(b, room, b->arena_capacity - left, &padding), 0);
+        arm(1, true);
+        err = event_decode(d, b, line->bytes, line->len);
+        disarm();
+        assert_true(err == ERR_NOMEM || (!err && left >= used));
+        assert_int_equal(b->count, err ? 0 : 1);
+        assert_int_equal(b->arena_len, b->arena_capacity - left + (err ? 0 : used));
+    }
+    event_batch_free(&b);
+    event_decoder_free(&d);
+}
+
 static void decoding(void **state)
 {
     (void)state;
     every_allocation("decoder", attempt_decoding);
+    for (size_t i = 0; i < line_count; i++)
+        attempt_at_each_byte(lines + i);
 }
 
 /* --- configuration ------------------------------------------------------------------------------------------------ */
@@ -351,6 +380,35 @@ static int apply_first(struct ledger *l)
     return err;
 }
 
+/* Pupils with a control each who get another pseudonym, and then another one: all of them are found anew. */
+static int apply_links(struct ledger *l)
+{
+    int err = 0;
+    struct one o;
+    for (unsigned i = 0; i < 60 && !err; i++) {
+        one_init(&o, STREAM_OTHER, 1, 1, EVENT_CONTROLE);
+        o.values[CON_ID].text = (struct text){0, (uint32_t)snprintf(o.text, sizeof o.text, "c%u", i)};
+        o.event.nulls &= ~(1u << CON_ID);
+        one_num(&o, CON_PUPIL, 0);
+        pupil_bytes(i, o.values[CON_PUPIL].pupil);
+        one_num(&o, CON_YEAR, 2024);
+        one_num(&o, CON_LEVEL, 0);
+        one_num(&o, CON_DATE, 20000);
+        one_num(&o, CON_ORDINAL, 1);
+        one_num(&o, CON_VERDICT, CONTROLE_ONVOLDOENDE);
+        err = one_apply(l, &o);
+    }
+    for (unsigned i = 0; i < 120 && !err; i++) {
+        one_init(&o, STREAM_OTHER, 1, i, EVENT_PUPIL_LINK);
+        one_num(&o, LINK_OLD, 0);
+        one_num(&o, LINK_NEW, 0);
+        pupil_bytes(i % 60, o.values[LINK_OLD].pupil);
+        pupil_bytes(1000 + i, o.values[LINK_NEW].pupil);
+        err = one_apply(l, &o);
+    }
+    return err;
+}
+
 /* Everything a batch may hold: what is there changes, and so much is new that every array and table grows. */
 static int apply_batch(struct ledger *l, const struct event_batch *others)
 {
@@ -378,7 +436,7 @@ static int apply_batch(struct ledger *l, const struct event_batch *others)
     }
     for (uint32_t i = 0; i < others->count && !err; i++)
         err = ledger_apply(l, others, others->events + i);
-    return err;
+    return err ? err : apply_links(l);
 }
 
 static struct event_batch *others;
