@@ -39,6 +39,10 @@ struct ledger *ledger_new(void)
     struct ledger *l = calloc(1, sizeof *l);
     struct group_cells *scratch = calloc(GROUP_COUNT, sizeof *scratch);
     if (!l || !scratch || entities_new(l) || links_new(l)) {
+        if (l) {
+            links_free(l);
+            entities_free(l);
+        }
         free(l);
         free(scratch);
         return NULL;
