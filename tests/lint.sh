@@ -27,7 +27,7 @@ only_in() { # header, allowed files (regular expression)
 }
 
 no_pure_io() { # pure modules: no I/O, no clock, no threads, no database, no sockets
-    local pure='event|event_table|event_batch|event_decode|event_json|event_value|event_render|position|commitment|ledger[a-z_]*|results|allocation|alert[a-z_]*|entities|derive|evaluation|huisonderwijs|melding|risk|budget|fixed|explain|exact|rules_table'
+    local pure='event|event_table|event_batch|event_decode|event_json|event_value|event_render|position|commitment|ledger[a-z_]*|results|allocation|alert[a-z_]*|entities|derive|evaluation|huisonderwijs|melding|risk|budget|fixed|explain|exact|retention|rules_table'
     c_files | grep -E "^workers/($pure)\.[ch]$" |
         xargs grep -nE '#include [<"](daemon/(bus|db|clock|log|control|config|notify|metrics)\.h|pthread\.h|unistd\.h|fcntl\.h|time\.h|sys/(socket|stat|time|types)\.h|zmq|libpq|lmdb|sodium|libconfig)'
 }

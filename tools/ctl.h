@@ -15,7 +15,8 @@ struct ctl {
     const char *config_path;
     struct config *config;
     bool json;
-    int argc; /* what follows the command's name */
+    int answer_s; /* how long an answer may take; 0: as usual */
+    int argc;     /* what follows the command's name */
     char **argv;
 };
 
@@ -48,6 +49,7 @@ int ctl_stream(struct ctl *ctl);
 int ctl_reload(struct ctl *ctl);
 int ctl_keys(struct ctl *ctl);
 int ctl_fix(struct ctl *ctl);
+int ctl_retain(struct ctl *ctl);
 int ctl_wait(struct ctl *ctl);
 int ctl_dead_letter(struct ctl *ctl);
 int ctl_school(struct ctl *ctl);

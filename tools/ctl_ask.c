@@ -93,7 +93,9 @@ struct json_value *ctl_ask(struct ctl *ctl, const char *request, int *code, bool
         *code = ctl_fail(EX_CONFIG, "%s", error);
         return NULL;
     }
-    fd = connect_control(ctl->config->control, quiet ? POLL_ANSWER_S : ANSWER_S);
+    fd = connect_control(ctl->config->control, quiet           ? POLL_ANSWER_S
+                                               : ctl->answer_s ? ctl->answer_s
+                                                               : ANSWER_S);
     if (fd < 0) {
         *code = say_no_daemon(ctl, quiet);
         return NULL;
@@ -109,7 +111,7 @@ struct json_value *ctl_ask(struct ctl *ctl, const char *request, int *code, bool
         *code = EX_UNAVAILABLE;
         if (!quiet && silent)
             ctl_fail(*code, "the daemon at %s did not answer within %d s: is it stopped, or hanging?",
-                     ctl->config->control, ANSWER_S);
+                     ctl->config->control, ctl->answer_s ? ctl->answer_s : ANSWER_S);
         else if (!quiet)
             ctl_fail(*code, "the daemon hung up before it answered%s%s", *error ? ": " : "", error);
         goto out;

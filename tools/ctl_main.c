@@ -50,6 +50,10 @@ static const struct {
      "of the risk "
      "indicators"},
     {"keys", ctl_keys, "keys generate --out FILE             a pair of CURVE keys: FILE and FILE.pub"},
+    {"retain", ctl_retain,
+     "retain --before YEAR [--dry-run] [--as-they-are]   take away what names pupils of earlier school "
+     "years; "
+     "counts stay"},
     {"reload", ctl_reload, "reload                               read the configuration again"},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -333,6 +333,8 @@ size_t ledger_touched(struct ledger *l, const struct ledger_key **keys)
  * a mark. */
 static bool count_stands(const struct ledger *l, const struct count *c)
 {
+    if (c->retained)
+        return true;
     for (uint32_t i = c->first_slot; i != NONE; i = l->slots[i].next)
         if (l->slots[i].entries || l->slots[i].announced >= 0 || l->slots[i].closed)
             return true;
@@ -397,7 +399,7 @@ const struct group_cells *ledger_cells(const struct ledger *l, uint32_t school_i
     uint32_t live = 0;
     for (int g = 0; g < GROUP_COUNT; g++)
         live += l->counts[count].live[g];
-    if (!live)
+    if (!live && !l->counts[count].retained)
         return NULL;
     ledger_gather(l, count, l->scratch);
     return l->scratch;
@@ -424,6 +426,14 @@ struct ledger_closed ledger_closed(const struct ledger *l, uint32_t school_id, i
     uint32_t count = find_count(l, school_id, year);
     uint32_t chosen = NONE;
     int chosen_weight = -1;
+    if (count != NONE && l->counts[count].retained) { /* as it was; nothing can differ any more */
+        const struct count *c = l->counts + count;
+        return (struct ledger_closed){.closed = c->retained_closed,
+                                      .announced_any = c->retained_closed || c->retained_announced >= 0,
+                                      .held = c->retained_held,
+                                      .announced = c->retained_announced,
+                                      .any = true};
+    }
     for (uint32_t i = count == NONE ? NONE : l->counts[count].first_slot; i != NONE; i = l->slots[i].next) {
         const struct slot *s = l->slots + i;
         struct ledger_closed one = slot_closed(l, s);

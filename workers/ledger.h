@@ -84,6 +84,15 @@ int64_t ledger_halves(const struct ledger *l, uint32_t school_id, int year);
 void ledger_set_fixed(struct ledger *l, const struct fixed *fixed);
 const struct fixed *ledger_fixed(const struct ledger *l);
 
+/* Fixed rows of school years whose pupils have gone, in place of their registrations; at a rebuild, after the logs. */
+bool ledger_knows_school(const struct ledger *l, uint32_t school_id); /* anything was ever said about it */
+int ledger_retain_cells(struct ledger *l, uint32_t school_id, int year, enum group group,
+                        const struct group_cells *cells) MUST_CHECK;
+int ledger_retain_closed(struct ledger *l, uint32_t school_id, int year, bool closed, int32_t held,
+                         int32_t announced) MUST_CHECK;
+int ledger_retain_incidents(struct ledger *l, uint32_t school_id, int year, enum risk_indicator indicator,
+                            int32_t observed) MUST_CHECK;
+
 /* Allocation rows of one school for one year of use, with history (computed, else entitlement.known, else the
  * predecessors'). At most 3. */
 int ledger_allocations(const struct ledger *l, uint32_t school_id, int year_of_use,

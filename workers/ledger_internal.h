@@ -65,7 +65,9 @@ struct count {
     int32_t halves[GROUP_COUNT]; /* sum of the group's cells */
     uint32_t live[GROUP_COUNT];  /* winners that stand */
     int32_t incidents[RISK_INDICATOR_COUNT];
+    int32_t retained_held, retained_announced;
     int16_t year;
+    bool retained, retained_closed; /* fixed: its cells are no sum of entries */
 };
 
 struct fact { /* a stream's last event on a school */
@@ -198,6 +200,7 @@ int pupils_apply(struct ledger *l, uint32_t stream, const struct event_batch *ba
                  const struct event *event) MUST_CHECK;
 void pupils_undo(struct ledger *l, const struct undo *undo);
 int pupils_recount(struct ledger *l) MUST_CHECK;
+int pupils_reserve_cells(struct ledger *l, struct count *c, unsigned group) MUST_CHECK;
 void pupils_touch_doubles(struct ledger *l, uint32_t count);
 uint64_t pupils_digest(const struct ledger *l);
 void pupils_free(struct ledger *l);

@@ -113,7 +113,7 @@ static int reserve_entry(struct ledger *l)
 
 /* Every group a registration ever named has cells, counted or not: putting an old entry back needs no memory.
  */
-static int reserve_cells(struct ledger *l, struct count *c, unsigned group)
+int pupils_reserve_cells(struct ledger *l, struct count *c, unsigned group)
 {
     if (c->cells[group] != NONE)
         return 0;
@@ -406,7 +406,7 @@ static int set_registration(struct ledger *l, uint32_t slot, const uint8_t *pupi
     uint32_t count = l->slots[slot].count;
     if (reserve_entry(l) || reserve_place(l) || ledger_undo_reserve(l, 2))
         return ERR_NOMEM;
-    if (!to->withdrawn && reserve_cells(l, l->counts + count, to->group))
+    if (!to->withdrawn && pupils_reserve_cells(l, l->counts + count, to->group))
         return ERR_NOMEM;
     enter_resend(l, slot, to->rank);
     struct walk w = walk_start(l, pupil, l->counts[count].year);
@@ -509,18 +509,27 @@ void pupils_undo(struct ledger *l, const struct undo *undo)
     }
 }
 
-/* Counts everything again, as another teldag asks. */
+static void forget_count(struct ledger *l, struct count *c)
+{
+    for (int g = 0; g < GROUP_COUNT; g++)
+        if (c->cells[g] != NONE)
+            memset(ledger_cells_at(l, c->cells[g]), 0, sizeof(struct group_cells));
+    memset(c->halves, 0, sizeof c->halves);
+    memset(c->live, 0, sizeof c->live);
+    c->doubles = 0;
+}
+
+/* Counts everything again, as another teldag asks; but what is fixed is no sum of entries. */
 int pupils_recount(struct ledger *l)
 {
-    for (uint32_t i = 0; i < l->cells_count; i++)
-        memset(ledger_cells_at(l, i), 0, sizeof(struct group_cells));
+    l->live = l->unmatched = l->count_rows = 0;
     for (uint32_t i = 0; i < l->count_count; i++) {
         struct count *c = l->counts + i;
-        memset(c->halves, 0, sizeof c->halves);
-        memset(c->live, 0, sizeof c->live);
-        c->doubles = 0;
+        if (!c->retained)
+            forget_count(l, c);
+        for (int g = 0; g < GROUP_COUNT; g++)
+            l->count_rows += c->halves[g] != 0;
     }
-    l->live = l->unmatched = l->count_rows = 0;
     for (uint32_t i = 0; i < l->entry_count; i++) {
         struct entry_state *s = &ledger_entry(l, i)->state;
         s->winner = s->counted = s->doubled = 0;

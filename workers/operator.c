@@ -15,7 +15,8 @@
 #include "workers/allocation.h"
 #include "workers/report.h"
 
-#define REQUEST_MS 30000 /* how long a command waits for its turn */
+#define REQUEST_MS 30000  /* how long a command waits for its turn */
+#define RETAIN_MS  900000 /* and one that takes millions of rows away */
 
 static int exit_code(int err)
 {
@@ -188,6 +189,23 @@ static void order_fix(void *context, const struct json_value *request, struct js
         control_refuse(answer, EX_USAGE, "\"school_year\" must be a school year, such as \"2025-2026\"");
 }
 
+static void order_retain(void *context, const struct json_value *request, struct json_writer *answer)
+{
+    struct service *s = context;
+    struct writer_request order = {.act = ACT_RETAIN};
+    order.year = school_year(json_string(json_get(request, "before"), ""));
+    order.as_they_are = json_bool(json_get(request, "as_they_are"), false);
+    if (!order.year) {
+        control_refuse(answer, EX_USAGE, "\"before\" must be a school year, such as \"2019-2020\"");
+        return;
+    }
+    int err = writer_request(s->writer, &order, RETAIN_MS);
+    if (err)
+        control_refuse(answer, exit_code(err), "%s", order.answer[0] ? order.answer : err_text(err));
+    else
+        json_write_string(answer, "answer", order.answer);
+}
+
 /* 3. Reload. */
 
 /* Puts a rules set in force unless it already is. 0, or an exit code with the reason in text. */
@@ -312,6 +330,7 @@ const struct control_command operator_commands[] = {
     {"resume", order_resume, true},
     {"dead-letter", order_dead_letter, true},
     {"fix", order_fix, true},
+    {"retain", order_retain, true},
     {"reload", order_reload, true},
     {NULL},
 };

@@ -54,6 +54,14 @@ int store_load_results(struct db *db, const struct store_shard *shard, const str
                        struct results *results);
 /* Whether a stream is the shard's: its partition modulo the number of shards. */
 bool store_shard_owns(const struct store_shard *shard, const char *stream);
+/* store_retained.c: the fixed rows of school years whose pupils have gone, into the ledger after its logs; what cells are as
+ * PostgreSQL sends them; the first school year that is kept (0: all). */
+int store_load_retained(struct db *db, const struct store_shard *shard, struct ledger *ledger);
+bool store_read_cells(const struct db_copy_field *f, struct group_cells *out);
+int store_retained_before(struct db *db, int *before);
+/* Why `retain` would be refused ("" when not), and how many rows it would take away. */
+int store_retain_refusal(struct db *db, int before, bool as_they_are, char *text, size_t text_len);
+int store_retain_rows(struct db *db, int before, int64_t *rows);
 /* What is fixed; *out is NULL when an error is returned. */
 int store_load_fixed(struct db *db, struct fixed **out);
 /* The rules set of a hash, as stored; NULL and error text when it cannot be had. */
@@ -72,5 +80,9 @@ int store_changes(struct db *db, const struct store_shard *shard, const struct c
 int store_local(struct db *db, const struct store_shard *shard, const char *act, const char *body_json);
 /* From the body of the act that fixes them. */
 int store_fixed(struct db *db, bool budget, int year, const char *body_json);
+/* Takes the rows away; *body (malloc'ed, replaced) is that of the act. ERR_AGAIN: a long reader is in the way. The alerts after
+ * the transaction's own. */
+int store_retain(struct db *db, int before, bool as_they_are, char **body);
+int store_retain_alerts(struct db *db, int before);
 int store_rules(struct db *db, const struct store_shard *shard, const struct rules_set *set);
 int store_clock(struct db *db, const struct store_shard *shard, int32_t day);

@@ -422,6 +422,8 @@ int store_replay(struct db *db, const struct store_shard *shard, struct ledger *
             err = replay_epoch(p, years);
         FAILPOINT(rebuild, epoch_replayed);
     }
+    if (!err && !db_error(db))
+        err = store_load_retained(db, shard, ledger);
     ledger_commit(ledger);
     *events = p->events;
     db_result_free(&epochs);
@@ -473,7 +475,7 @@ static int load_counts(struct db *db, const struct owned *o)
 
         snprintf(grp, sizeof(grp), "%.*s", f[2].len, (const char *)f[2].data);
         group = word_find(group_names, grp);
-        if (err || group < 0 || group >= GROUP_COUNT || f[11].len != 20 + 8 * IND_CELLS) {
+        if (err || group < 0 || group >= GROUP_COUNT || !store_read_cells(&f[11], &row.cells)) {
             err = err ? err : ERR_INVALID;
             continue;
         }
@@ -482,11 +484,6 @@ static int load_counts(struct db *db, const struct owned *o)
         row.counts.gok = db_field_int4(&f[4]);
         for (int k = 0; k < IND_COUNT; k++)
             row.counts.indicator[k] = db_field_int4(&f[5 + k]);
-        for (int k = 0; k < IND_CELLS; k++) {
-            struct db_copy_field cell = {(const char *)f[11].data + 20 + 8 * k + 4, 4};
-
-            row.cells.halves[k] = db_field_int4(&cell);
-        }
         if (owns_school(o, row.school_id))
             err = results_load_count(o->results, &row);
     }

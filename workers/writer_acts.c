@@ -15,6 +15,7 @@
 #include "workers/commitment.h"
 #include "workers/event_value.h"
 #include "workers/pseudonym.h"
+#include "workers/retention.h"
 #include "workers/writer_private.h"
 
 static void say(struct writer_request *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -378,6 +379,11 @@ static int retry_letter(struct writer *w, struct dead_work *work, const struct d
                  batch_text(b, b->events[0].reason));
         return 0;
     }
+    if (retention_year(b, &b->events[0]) >= 0 && retention_year(b, &b->events[0]) < w->retained_before) {
+        work->still_dead++;
+        retention_reason(retention_year(b, &b->events[0]), &b->events[0], work->why);
+        return 0;
+    }
     if (is_superseded(w, b, &b->events[0])) {
         err = finish_letter(w, work, r, row, "superseded", NULL);
         work->superseded += !err;
@@ -454,6 +460,8 @@ int writer_do_request(struct writer *w, struct writer_request *q)
     case ACT_FIX_BUDGET:
     case ACT_FIX_REFERENCE:
         return writer_fix(w, q);
+    case ACT_RETAIN:
+        return writer_retain(w, q);
     }
     return ERR_INVALID;
 }

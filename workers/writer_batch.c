@@ -16,6 +16,7 @@
 #include "workers/commitment.h"
 #include "workers/event_render.h"
 #include "workers/pseudonym.h"
+#include "workers/retention.h"
 #include "workers/writer_private.h"
 
 #define COPY_BESIDE_EVENTS                                                                                   \
@@ -304,7 +305,7 @@ static int write_act(struct writer *w, const struct writer_tx *tx)
     if (!err)
         err = write_flags(w, tx);
     if (!err && tx->act)
-        err = store_local(w->db, &w->shard, tx->act, tx->body);
+        err = store_local(w->db, &w->shard, tx->act, tx->retain ? w->open.retain_body : tx->body);
     return err;
 }
 
@@ -317,12 +318,13 @@ static uint64_t random_token(void)
     return token >> 1; /* fits a bigint */
 }
 
-/* Dead letters that are retried enter their logs at their old positions; the ledger is built anew from what
- * then stands. */
+/* Dead letters that are retried enter their logs at their old positions, pupils of old school years leave them; the ledger is
+ * built anew from what then stands. */
 static int write_replay(struct writer *w, const struct writer_tx *tx, int64_t now_us)
 {
     uint64_t events;
-    int err = store_logs(w->db, tx->items, tx->count, now_us);
+    int err = tx->retain ? store_retain(w->db, tx->retain, tx->as_they_are, &w->open.retain_body)
+                         : store_logs(w->db, tx->items, tx->count, now_us);
 
     FAILPOINT(writer, replay_logged);
     if (!err)
@@ -403,6 +405,8 @@ static int write_transaction(struct writer *w, const struct writer_tx *tx)
         err = store_dead_letters(w->db, tx->items, tx->count, now_us);
     if (!err)
         err = store_changes(w->db, &w->shard, &w->open.changes, hash, now_us);
+    if (!err && tx->retain)
+        err = store_retain_alerts(w->db, tx->retain);
     return err;
 }
 
@@ -453,6 +457,8 @@ static void close_open(struct writer *w)
     changes_fini(&w->open.changes);
     changes_init(&w->open.changes);
     ledger_free(&w->open.ledger);
+    free(w->open.retain_body);
+    w->open.retain_body = NULL;
     w->open.unresolved = false;
 }
 
@@ -489,6 +495,8 @@ void writer_settle(struct writer *w)
         w->fixed = w->fixed_wanted;
         w->fixed_wanted = NULL;
     }
+    if (tx->retain > w->retained_before)
+        w->retained_before = tx->retain;
     if (tx->rules) {
         w->in_force = tx->rules;
         snprintf(w->shard.rules_hash, sizeof(w->shard.rules_hash), "%s", rules_hash(tx->rules));
@@ -604,6 +612,8 @@ int writer_transact(struct writer *w, const struct writer_tx *tx)
         }
         if (!err)
             return 0;
+        if (err == ERR_AGAIN && tx->retain)
+            return err; /* not now: who ordered it asks again */
         if (err == ERR_CLOSED || (err = after_failure(w, err)) != 0)
             return err;
         if (w->open.unresolved && writer_is_stopping(w))
@@ -737,6 +747,9 @@ int writer_apply_pending(struct writer *w)
     assert(all_fit(w->pending));
     for (size_t k = 0; k < w->stream_count; k++)
         places[k] = (struct commitment_place){w->streams[k].at.epoch, w->streams[k].at.next};
+    for (struct event_batch *b = w->pending; b && w->retained_before; b = b->next)
+        if (retention_refuse(b, w->retained_before) < 0)
+            return ERR_NOMEM;
     for (struct event_batch *b = w->pending; b; b = b->next)
         count += take_batch(w, b, places, w->items + count, 2 * WRITER_BATCH_EVENTS - count);
     err = count ? transact_items(w, w->items, count) : 0;

@@ -42,6 +42,8 @@ struct writer_tx {
     uint32_t dead_stream;
     uint64_t dead_epoch, dead_seq;
     bool replay; /* items are inserted at their old positions: the ledger is built anew inside */
+    int retain;  /* pupils of earlier school years go; 0: none */
+    bool as_they_are;
 };
 
 /* What becomes true with the open transaction's COMMIT. */
@@ -51,6 +53,7 @@ struct writer_open {
     uint64_t token, operational_alerts;
     struct ledger *ledger; /* tx.replay: the new one */
     bool unresolved;       /* COMMIT sent, no answer */
+    char *retain_body;     /* tx.retain: of its act */
 };
 
 struct writer {
@@ -82,6 +85,7 @@ struct writer {
     const struct rules_set *in_force;
     struct fixed *fixed, *fixed_wanted; /* that the ledger knows; that an open transaction brings */
     struct store_shard shard;
+    int retained_before; /* pupils of earlier school years have gone, and their events are refused; 0: none */
     struct writer_stream streams[WRITER_STREAMS_MAX];
     size_t stream_count;
     bool years[200]; /* 1900 + i: partitions made */
@@ -123,5 +127,6 @@ int writer_stream_alerts(struct writer *w, struct changes *out) MUST_CHECK;
 /* writer_acts.c */
 int writer_first_acts(struct writer *w) MUST_CHECK; /* after a rebuild: differences, rules */
 int writer_step_clock(struct writer *w) MUST_CHECK;
-int writer_fix(struct writer *w, struct writer_request *request) MUST_CHECK; /* writer_fix.c */
+int writer_fix(struct writer *w, struct writer_request *request) MUST_CHECK;    /* writer_fix.c */
+int writer_retain(struct writer *w, struct writer_request *request) MUST_CHECK; /* writer_retain.c */
 int writer_do_request(struct writer *w, struct writer_request *request) MUST_CHECK;

@@ -240,6 +240,8 @@ static int rebuild(struct writer *w)
     if (!err)
         err = store_load_fixed(w->db, &w->fixed);
     if (!err)
+        err = store_retained_before(w->db, &w->retained_before);
+    if (!err)
         err = writer_build_ledger(w, &w->ledger, &events);
     FAILPOINT(rebuild, replayed);
     if (!err && !(w->results = results_new()))

@@ -66,14 +66,16 @@ enum writer_act {
     ACT_DEAD_RETRY,
     ACT_DEAD_DROP,
     ACT_FIX_BUDGET,
-    ACT_FIX_REFERENCE
+    ACT_FIX_REFERENCE,
+    ACT_RETAIN
 };
 struct writer_request {
     enum writer_act act;
     char stream[WIRE_NAME_MAX + 1];
     uint64_t epoch, seq;     /* dead letters; seq 0 = all open of the stream */
     struct rules_set *rules; /* ACT_RULES: taken over */
-    int year;                /* ACT_FIX_*: start of the school year */
+    int year;                /* ACT_FIX_*, ACT_RETAIN: start of the school year */
+    bool as_they_are;        /* ACT_RETAIN: what is open or fires is fixed so, or ended */
     char answer[512];        /* out */
 };
 int writer_request(struct writer *writer, struct writer_request *request, int timeout_ms) MUST_CHECK;

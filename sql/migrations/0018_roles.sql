@@ -92,14 +92,6 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                    WHERE (r.rolname = 'teldag_writer' OR r.oid = (SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'teldag_data'))
                      AND pg_has_role(current_user, r.oid, 'USAGE'))
 $$;
--- Alerts whose subject is a pupil; their summary names it, their detail too, with the key of a control and the pupil's other school.
-CREATE FUNCTION teldag_data.names_pupil(kind text) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN kind IN ('registration.double', 'huisonderwijs.control_due', 'huisonderwijs.second_insufficient');
-CREATE FUNCTION teldag_data.without_pupil(detail jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN detail - ARRAY['pupil', 'controle_id', 'other_school_id'];
-
 CREATE OR REPLACE VIEW teldag.alert AS
 SELECT a.seq, a.kind, a.severity, a.state, a.school_id, a.school_year, a.grp AS "group", a.stream,
        CASE WHEN h.hidden THEN 'a pupil' ELSE a.subject END AS subject,
@@ -126,7 +118,8 @@ SELECT teldag_data.year_name(c.school_year) AS school_year, c.school_id::text CO
        teldag_data.pupils(c.pupils) AS pupils, teldag_data.pupils(c.gok_pupils) AS gok_pupils,
        teldag_data.pupils(c.thuistaal) AS thuistaal, teldag_data.pupils(c.schooltoelage) AS schooltoelage,
        teldag_data.pupils(c.opleiding_moeder) AS opleiding_moeder, teldag_data.pupils(c.thuisloos) AS thuisloos,
-       teldag_data.pupils(c.trekkend) AS trekkend, teldag_data.pupils(c.buurt) AS buurt, coalesce(d.closed, false) AS closed
+       teldag_data.pupils(c.trekkend) AS trekkend, teldag_data.pupils(c.buurt) AS buurt, coalesce(d.closed, false) AS closed,
+       c.school_year < (SELECT teldag_data.retained_before()) AS retained
 FROM teldag_data.count_state c
 LEFT JOIN teldag_data.count_closed d USING (school_year, school_id);
 
@@ -144,7 +137,8 @@ SELECT teldag_data.year_name(a.school_year) AS school_year, a.school_id::text CO
        a.grp AS "group", teldag_data.year_name(a.school_year - 1) AS count_year, teldag_data.pupils(a.pupils) AS pupils,
        teldag_data.pupils(a.gok_pupils) AS gok_pupils, trim_scale(teldag_data.ratio(a.gok_pupils, a.pupils, 9)) AS share,
        trim_scale(a.threshold) AS threshold, trim_scale(a.points) AS points, trim_scale(a.hours_exact) AS hours_exact, a.hours,
-       a.minimum, a.status, trim_scale(a.sanction_factor) AS sanction_factor, a.granted, a.margin_pupils, a.margin_hours, a.rules
+       a.minimum, a.status, trim_scale(a.sanction_factor) AS sanction_factor, a.granted, a.margin_pupils, a.margin_hours, a.rules,
+       a.school_year <= (SELECT teldag_data.retained_before()) AS retained
 FROM teldag_data.allocation_state a;
 
 CREATE VIEW teldag_own.alert WITH (security_invoker = true) AS
@@ -353,13 +347,17 @@ BEGIN
                       WHERE p.pronamespace = 'teldag_data'::regnamespace AND NOT p.prosecdef AND p.provolatile = 'i' LOOP
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', target, who);
         END LOOP;
-        EXECUTE format('GRANT EXECUTE ON FUNCTION teldag_data.sees_pupils() TO %I', who);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION teldag_data.sees_pupils(), teldag_data.retained_before() TO %I', who);
         IF who = 'teldag_writer' THEN
             GRANT USAGE ON SCHEMA teldag_data, teldag, teldag_check TO teldag_writer;
             GRANT SELECT ON ALL TABLES IN SCHEMA teldag, teldag_check TO teldag_writer;
             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA teldag_check TO teldag_writer;
-            GRANT EXECUTE ON FUNCTION teldag_data.ensure_year(smallint), teldag_data.renew_alert_epoch(int, bigint, bigint, text, text), teldag_data.server_id()
-                TO teldag_writer;
+            GRANT EXECUTE ON FUNCTION teldag_data.ensure_year(smallint), teldag_data.renew_alert_epoch(int, bigint, bigint, text, text),
+                teldag_data.server_id(),
+                teldag_data.retain(smallint, boolean), teldag_data.retain_alerts(smallint), teldag_data.retain_plan(smallint),
+                teldag_data.retain_refusals(smallint, boolean), teldag_data.retained_keys(int), teldag_data.retained_letters(int),
+                teldag_data.kept_files(int), teldag_data.retained_alerts(int),
+                teldag_data.retained_digest() TO teldag_writer;
             GRANT SELECT, INSERT ON teldag_data.stream, teldag_data.stream_epoch, teldag_data.dead_letter, teldag_data.rules_set,
                 teldag_data.rule TO teldag_writer;
             FOR target IN SELECT c.relname FROM pg_class c
@@ -372,7 +370,8 @@ BEGIN
             GRANT SELECT, INSERT, UPDATE, DELETE ON teldag_data.count_state, teldag_data.count_closed, teldag_data.allocation_state,
                 teldag_data.alert_state, teldag_data.budget_value, teldag_data.risk_reference, teldag_data.risk_state TO teldag_writer;
             GRANT SELECT ON teldag_data.schema_migration, teldag_data.school_year TO teldag_writer;
-            FOR target IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'teldag_data'::regnamespace AND c.relkind = 'v' LOOP
+            FOR target IN SELECT c.relname FROM pg_class c
+                          WHERE c.relnamespace = 'teldag_data'::regnamespace AND (c.relkind = 'v' OR c.relname LIKE 'retained\_%' AND c.relkind = 'r') LOOP
                 EXECUTE format('GRANT SELECT ON teldag_data.%I TO teldag_writer', target);
             END LOOP;
         ELSIF who = 'teldag_reader' THEN

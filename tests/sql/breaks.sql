@@ -185,3 +185,10 @@ DELETE FROM teldag_data.risk_state;
 UPDATE teldag_data.count_state SET pupils = pupils + 2 WHERE school_id = 2;
 -- check: 40_alerts
 DELETE FROM teldag_data.alert_state WHERE kind = 'risk.high';
+-- check: 95_retained
+INSERT INTO teldag_data.retained_count SELECT 2019, school_id, grp, pupils, gok_pupils, thuistaal, schooltoelage, opleiding_moeder, thuisloos, trekkend, buurt, cells
+FROM teldag_data.count_state LIMIT 1;
+-- check: 95_retained
+INSERT INTO teldag_data.local_log (shard, seq, act, body) VALUES (0, 5, 'retain', jsonb_build_object('before', '2024-2025', 'sha256', teldag_data.retained_digest()));
+-- check: 60_positions
+INSERT INTO teldag_data.retained_position VALUES (1, 1, 2, 3);

@@ -4,9 +4,9 @@ UPDATE teldag_data.rule SET value = '1.3' WHERE name = 'gok.cap' AND school_year
 SELECT t.is('columns of ' || v, (SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = ('teldag.' || v)::regclass AND attnum > 0), want)
 FROM (VALUES
     ('registration', 'school_year school_id pupil group regular weight indicators seq recorded_at pupil_key'),
-    ('count', 'school_year school_id group pupils gok_pupils thuistaal schooltoelage opleiding_moeder thuisloos trekkend buurt closed'),
+    ('count', 'school_year school_id group pupils gok_pupils thuistaal schooltoelage opleiding_moeder thuisloos trekkend buurt closed retained'),
     ('oki', 'school_year school_id pupils buurt opleiding_moeder schooltoelage thuistaal oki'),
-    ('allocation', 'school_year school_id stream group count_year pupils gok_pupils share threshold points hours_exact hours minimum status sanction_factor granted margin_pupils margin_hours rules'),
+    ('allocation', 'school_year school_id stream group count_year pupils gok_pupils share threshold points hours_exact hours minimum status sanction_factor granted margin_pupils margin_hours rules retained'),
     ('alert', 'seq kind severity state school_id school_year group stream subject summary detail raised_at changed_at resolved_at'),
     ('alert_log', 'seq kind severity state school_id school_year group stream subject summary detail raised_at changed_at resolved_at'),
     ('feed_progress', 'stream epoch next_seq head_seq updated_at'),
@@ -14,7 +14,7 @@ FROM (VALUES
 SELECT t.is('types of ' || a.attrelid::regclass || '.' || attname, format_type(atttypid, NULL),
             CASE WHEN attname IN ('hours', 'granted', 'minimum', 'margin_pupils', 'margin_hours') THEN 'integer' WHEN attname = 'detail' THEN 'jsonb'
                  WHEN attname IN ('school_year', 'school_id', 'stream', 'group', 'count_year', 'status', 'rules', 'pupil') THEN 'text' ELSE 'numeric' END)
-FROM pg_attribute a WHERE attrelid IN ('teldag.count'::regclass, 'teldag.allocation'::regclass, 'teldag.oki'::regclass) AND attnum > 0 AND attname <> 'closed';
+FROM pg_attribute a WHERE attrelid IN ('teldag.count'::regclass, 'teldag.allocation'::regclass, 'teldag.oki'::regclass) AND attnum > 0 AND attname NOT IN ('closed', 'retained');
 SELECT t.is('commented: ' || c.relname || coalesce('.' || a.attname, ''), coalesce(length(col_description(c.oid, a.attnum)), length(obj_description(c.oid))) > 8, true)
 FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.relnamespace = 'teldag'::regnamespace AND c.relkind = 'v';
 -- school: winner, all fields
