@@ -256,7 +256,7 @@ def write_keys(path):
 
 
 # libzmq copies frames of at most 33 bytes through queues of its own, and keeps what a stranger sends it: neither can be wiped.
-# No event is that short, and a stranger's request is no pupil of ours; shown in the table, and not counted as a leak.
+# No event is that short, and a stranger's request is no pupil of ours; printed, and not counted as a leak.
 NOT_OURS = re.compile(r": (fetch from |frame to |subscription|topic|best-effort (bare|bare dotted|control|not UTF-8) )")
 
 
@@ -372,8 +372,10 @@ def test_no_number_anywhere():
         look("a dump of the database", "pg_dump", dump)
         fed.context.destroy(0)
         for kind in sorted(sizes):
-            record("%d national numbers put in by every way, searched for in %d spellings" % (len(numbers.by_way), len(SPELLINGS) + 2),
-                   "%s, %.1f MB" % (kind, sizes[kind] / 1e6), "%d found" % len(leaks[kind]))
+            print("%-90s %8.1f MB, %d found" % (kind, sizes[kind] / 1e6, len(leaks[kind])), flush=True)
+            if "libzmq" not in kind:  # said in docs/security.md
+                record("%d national numbers put in by every way, searched for in %d spellings" % (len(numbers.by_way), len(SPELLINGS) + 2), kind,
+                       "%d found" % len(leaks[kind]))
         found = [x for kind in leaks if "libzmq" not in kind for x in leaks[kind]]
         assert sizes["journals (LMDB files)"] > 100000 and sizes["PostgreSQL's write-ahead log"] > 1000000 and sizes.get("memory of the daemon", 1 << 24) > 1000000, sizes
         assert not found, "%d numbers found:\n%s" % (len(found), "\n".join(found[:80]))
