@@ -445,7 +445,7 @@ int database_settle_epoch(struct world *w, int session, bool set_back)
     char stored[32], now[32];
     const struct epoch_facts facts = {
         .stored = stored, .now = now, .synchronous = db->synchronous, .set_back = set_back};
-    uint64_t e = db->now.alert_epoch - EPOCH_FIRST;
+    uint64_t e = db->now.alert_epoch - EPOCH_FIRST, next;
 
     if (!set_back && db->now.timeline == db->timeline)
         return 0;
@@ -456,14 +456,16 @@ int database_settle_epoch(struct world *w, int session, bool set_back)
     db->now.timeline = db->timeline;
     if (!epoch_renewal(&facts))
         return 0;
-    if (e + 1 == EPOCHS_MAX) {
+    next = w->renewals +
+           1; /* from the clock in the product: also when a renewal is lost, its number is not used again */
+    if (next == EPOCHS_MAX) {
         fail(w, "too many epochs for the model");
         return 0;
     }
-    db->now.alert_epoch++;
-    w->renewals++;
-    memcpy(w->alerts[e + 1], w->alerts[e], (db->now.shard.alert_seq + 1) * sizeof **w->alerts);
-    w->alert_ends[e + 1] = db->now.shard.alert_seq;
+    db->now.alert_epoch = EPOCH_FIRST + next;
+    w->renewals = next;
+    memcpy(w->alerts[next], w->alerts[e], (db->now.shard.alert_seq + 1) * sizeof **w->alerts);
+    w->alert_ends[next] = db->now.shard.alert_seq;
     SAY(w, "the alert log goes on after %" PRIu64 " under epoch %" PRIu64 ": %s", db->now.shard.alert_seq,
         db->now.alert_epoch, epoch_renewal(&facts));
     return 0;
