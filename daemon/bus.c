@@ -269,7 +269,7 @@ static int prepare_message(struct bus_message *m)
     zmq_msg_t *frames;
 
     empty_frames(m);
-    m->limited = false;
+    m->limited = m->behind = false;
     if (!m->private_frames)
         m->private_frames = malloc(BUS_FRAMES_MAX * sizeof(zmq_msg_t));
     frames = m->private_frames;
@@ -350,7 +350,7 @@ int bus_receive(struct bus_socket *socket, struct bus_message *m)
             return err;
         frames = m->private_frames;
         /* Every frame of a message has the same sender; of a dropped one (count -1) the first is still there. */
-        switch (bus_guard_judge(socket, &frames[m->count > 1 ? 1 : 0])) {
+        switch (bus_guard_judge(socket, &frames[m->count > 1 ? 1 : 0], &m->behind)) {
         case BUS_REFUSE:
             continue;
         case BUS_PASS_PART:

@@ -27,6 +27,7 @@ struct bus_message { /* opaque beyond frames and count; init with bus_message_in
     int count; /* frames; a message with more frames is dropped whole and counts as damaged: count = -1 */
     bool
         limited; /* from a guarded ROUTER: the sender may see only a part of the stream (daemon/bus_gate.h) */
+    bool behind; /* from a guarded ROUTER: the sender has not yet taken most of what was sent to it before */
     void *private_frames; /* kept from one receive to the next, given back by bus_message_clear() */
 };
 

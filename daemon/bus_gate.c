@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <linux/sockios.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -32,6 +34,7 @@
 #define LOG_EACH_US 3000000
 #define BURST       10 /* seconds of requests at once */
 #define BANNED_MAX  64
+#define UNSENT_MAX  (128 << 10)
 
 const struct bus_gate_limits bus_gate_defaults = {
     .connections = 128, .same_key = 16, .subscriptions = 256, .requests = 200};
@@ -570,7 +573,15 @@ static enum allow_extent judge_sender(struct bus_listener *l, int fd, const char
     return c->dropped ? ALLOW_NOTHING : extent;
 }
 
-enum bus_verdict bus_gate_judge_request(struct bus_listener *l, int fd, const char *user)
+/* A peer asks for more when it has what it asked for, so then the kernel holds nothing for it any more. One that does
+ * not read would have answer after answer queued within libzmq, out of our sight. */
+static bool is_behind(const struct bus_connection *c)
+{
+    int unsent = 0;
+    return ioctl(c->fd, SIOCOUTQ, &unsent) == 0 && unsent > UNSENT_MAX;
+}
+
+enum bus_verdict bus_gate_judge_request(struct bus_listener *l, int fd, const char *user, bool *behind)
 {
     struct bus_gate *g = l->gate;
     struct bus_connection *c;
@@ -585,6 +596,7 @@ enum bus_verdict bus_gate_judge_request(struct bus_listener *l, int fd, const ch
         refill(g, c);
         late = c->tokens == 0;
         c->tokens -= !late;
+        *behind = is_behind(c);
     }
     if (late) {
         g->counts.dropped_requests++;

@@ -63,13 +63,13 @@ void bus_guard_pump(struct bus_socket *s)
     zmq_msg_close(&frame);
 }
 
-enum bus_verdict bus_guard_judge(struct bus_socket *s, void *frame)
+enum bus_verdict bus_guard_judge(struct bus_socket *s, void *frame, bool *behind)
 {
     const char *user;
     int fd;
 
     read_sender(frame, &fd, &user);
-    return bus_gate_judge_request(s->listener, fd, user);
+    return bus_gate_judge_request(s->listener, fd, user, behind);
 }
 
 bool bus_has_subscribers(struct bus_socket *s)

@@ -64,7 +64,8 @@ struct bus_listener *bus_gate_admit(struct bus_gate *gate, void *monitor, const 
 void bus_gate_forget(struct bus_listener **listener); /* returns when the gate no longer reads its monitor */
 
 enum bus_verdict { BUS_REFUSE, BUS_PASS_PART, BUS_PASS };
-enum bus_verdict bus_gate_judge_request(struct bus_listener *listener, int fd, const char *user);
+enum bus_verdict bus_gate_judge_request(struct bus_listener *listener, int fd, const char *user,
+                                        bool *behind);
 /* Of a subscription or its end; topic is a prefix. */
 enum bus_verdict bus_gate_judge_topic(struct bus_listener *listener, int fd, const char *user, bool subscribe,
                                       const char *topic, size_t len);
@@ -74,4 +75,4 @@ bool bus_gate_has_subscribers(struct bus_listener *listener);
 /* bus_guard.c: takes every waiting subscription. */
 void bus_guard_pump(struct bus_socket *socket);
 /* What becomes of a request whose last frame this is. */
-enum bus_verdict bus_guard_judge(struct bus_socket *socket, void *frame);
+enum bus_verdict bus_guard_judge(struct bus_socket *socket, void *frame, bool *behind);

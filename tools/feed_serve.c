@@ -313,6 +313,8 @@ static int answer_request(struct server *s, const struct bus_message *m)
     }
     if (wire_decode_u32(f[4].data, f[4].len, &max_events) != 0 || q.first_seq == 0)
         return answer_error(s, &f[0], "a FETCH names a first sequence and a number of events");
+    if (m->behind)
+        return 0; /* one answer under way for each peer; it asks again */
     return take_fetch(s, &f[0], &q, max_events);
 }
 

@@ -355,7 +355,7 @@ static void answer(struct publisher *p, const struct bus_message *m)
         send_error(p, peer, "unknown verb, or a FETCH without its u32 max events");
     } else if (read_position(p, &last)) { /* rows of a new epoch must not go out under the old one's header */
         send_error(p, peer, "the database is away: ask again later");
-    } else {
+    } else if (!m->behind) { /* one answer under way for each peer; it asks again */
         take_fetch(p, peer, &q, most, last);
     }
     if (p->db && db_error(p->db))
