@@ -224,6 +224,8 @@ class Scene:
 class Endpoints:
     """What a daemon needs to know of a feed, with other addresses."""
 
+    server_key = None
+
     def __init__(self, stream, publish, fetch):
         self.stream, self.publish, self.fetch = stream, publish, fetch
 

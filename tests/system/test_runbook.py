@@ -50,7 +50,7 @@ class Bench:
         self.world, self.cluster = world, world.cluster
         self.s, self.r, self.i = world.feed("school.0"), world.feed("registration.0"), world.feed("inspection.0")
         self.wires = [Wire(self.r.publish), Wire(self.r.fetch)]
-        via = type("Via", (), {"stream": "registration.0", "publish": self.wires[0].endpoint, "fetch": self.wires[1].endpoint})
+        via = type("Via", (), {"stream": "registration.0", "publish": self.wires[0].endpoint, "fetch": self.wires[1].endpoint, "server_key": None})
         self.rules = os.path.join(world.home, "rules")
         shutil.copytree(os.path.join(TOP, "conf", "rules"), self.rules)
         self.cluster.sql("CREATE ROLE teldagd LOGIN PASSWORD 'right'")
