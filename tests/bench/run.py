@@ -4,7 +4,7 @@
 
 BENCH_EVENTS (1200000) registrations in BENCH_EVENTS / 300 schools. Below 1000000 it is a smoke test: every step is
 carried out and checked, the figures are printed and judged only where the machine's speed does not matter. A full run
-exits 1 when a target is missed. BENCH_SKIP names steps to leave out: reference, verify, latency, rebuild, poison.
+exits 1 when a target is missed. BENCH_SKIP names steps to leave out: reference, verify, latency, rebuild, poison, curve.
 BENCH_PERF=DIR records `perf record -g` of the daemon during ingestion; BUILD names the folder of the binaries.
 """
 import json
@@ -16,6 +16,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+import curve_kit  # noqa: E402
 import harness  # noqa: E402
 from harness import World, generate, registration, wait_for  # noqa: E402
 
@@ -321,6 +322,63 @@ def poison(w, d, regs):
         (poisoned - plain, poisoned, plain, POISON_PAIRS))
 
 
+# ---- 5. CURVE beside plain ZeroMQ ----
+
+CURVE_EVENTS = min(EVENTS // 4, 300000)
+
+
+def curve_round(w, number, encrypted, lines):
+    """One daemon on a database of its own: events/s of a journal that is fetched, and of lines sent live; processor seconds."""
+    name = "bench%d" % number
+    home = os.path.join(w.home, name)
+    os.mkdir(home)
+    w.cluster.sql("CREATE DATABASE " + name)
+    keys = curve_kit.Keys(home)
+    allow_feed, allow_alerts = home + "/feed.allow", home + "/alert.allow"
+    extra, config = [], ""
+    if encrypted:
+        curve_kit.write_allow(allow_feed, keys, [("daemon", ["registration.*"], None)])
+        curve_kit.write_allow(allow_alerts, keys, [("control", ["alert.*"], None)])
+        extra = ["--curve", keys.path("feeder"), "--allow", allow_feed]
+        config = 'curve = { secret = "%s"; allow = "%s"; };\n' % (keys.path("daemon"), allow_alerts)
+    feed = harness.Feed(home, "registration.0", extra)
+    w.feeds.append(feed)
+    feed.server_key = keys.public("feeder") if encrypted else None
+    half = len(lines) // 2
+    feed.append_file(b"\n".join(lines[:half]) + b"\n")
+    d = w.daemon([feed], name=name, config_extra=config, conninfo=w.cluster.conninfo.replace("dbname=teldag", "dbname=" + name)).migrate()
+    rates, cpu = [], 0
+    w.cluster.sql("CHECKPOINT")
+    started = time.monotonic()
+    d.start()
+    d.caught_up(300)
+    rates.append(half / (time.monotonic() - started))
+    started = time.monotonic()
+    feed.send(lines[half:])
+    d.caught_up(300)
+    rates.append((len(lines) - half) / (time.monotonic() - started))
+    cpu = sum(cpu_seconds(feed.process.pid)), sum(cpu_seconds(d.process.pid))
+    assert d.stop() == 0
+    feed.stop()
+    w.cluster.sql("DROP DATABASE %s WITH (FORCE)" % name)
+    return rates + list(cpu)
+
+
+def curve(w):
+    """Plain and encrypted in turn, the median of each: what a busy machine does to one it does to the other."""
+    data = generate("--pupils", CURVE_EVENTS, "--schools", max(CURVE_EVENTS // 300, 40), "--seed", 1, "--years", YEAR, "--feed", "registration")
+    lines = data.split(b"\n")[:-1]
+    rounds = 3 if FULL else 1
+    found = {False: [], True: []}
+    for i in range(2 * rounds):
+        found[i % 2 == 1].append(curve_round(w, i, i % 2 == 1, lines))
+    plain, encrypted = [[statistics.median(r[k] for r in found[e]) for k in range(4)] for e in (False, True)]
+    for k, path in enumerate(("fetched from a journal", "sent live")):
+        say("CURVE / plain, " + path, "%.2f (%.0f and %.0f events/s)" % (encrypted[k] / plain[k], encrypted[k], plain[k]))
+    for k, who in ((2, "feeder"), (3, "daemon")):
+        say("  processor time, " + who, "%.2f and %.2f us an event" % (encrypted[k] * 1e6 / len(lines), plain[k] * 1e6 / len(lines)))
+
+
 def main():
     started = time.monotonic()
     with World(CONF) as w:
@@ -344,6 +402,8 @@ def main():
         if "poison" not in SKIP:
             poison(w, d, regs)
         assert d.stop() == 0
+        if "curve" not in SKIP:
+            curve(w)
     say("whole run", "%.0f s" % (time.monotonic() - started))
     if missed:
         print("missed: " + ", ".join(missed))
