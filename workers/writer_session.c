@@ -137,8 +137,10 @@ static int load_streams(struct writer *w)
         struct store_stream before = s->at;
 
         err = store_load_stream(w->db, &w->shard, &s->at, s->best_effort);
-        if (err)
+        if (err) {
+            s->at = before; /* what was read half is not known: its receiver has had no order yet */
             break;
+        }
         pthread_mutex_lock(&s->status->mutex);
         s->status->stream_id = s->at.id;
         s->status->paused = s->at.paused;
