@@ -158,7 +158,7 @@ class Daemon:
         self.config = os.path.join(home, name + ".conf")
         self.control = control or os.path.join(home, name + ".sock")
         streams = ['{ name = "%s"; subscribe = "%s"; fetch = "%s"; %s}' %
-                   (f.stream, f.publish, f.fetch, 'server_key = "%s"; ' % f.server_key if f.server_key else "") for f in feeds]
+                   (f.stream, f.publish, f.fetch, 'server_key = "%s"; ' % f.server_key if getattr(f, "server_key", None) else "") for f in feeds]
         streams += ['{ name = "%s"; subscribe = "%s"; reliability = "best-effort"; }' % (n, e) for n, e in best_effort]
         with open(self.config, "w") as out:
             out.write('database = "%s";\nrules = "%s";\ncontrol = "%s";\nmetrics = "%s";\n' %
