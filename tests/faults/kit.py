@@ -133,6 +133,7 @@ class Town:
             world.feeds.append(feed)
             self.producers[stream] = Producer(feed, [])
         self.past = {stream: [] for stream in STREAMS}  # lines of earlier epochs
+        self.retired, self.old_year = set(), 1990  # ids of events that retention takes away; the last such school year
         self.ids = {}  # line to the id of its event
         rules = rules_folder(world.home, [('envelope_bao = { value = ""', 'envelope_bao = { value = "64500.00"'),
                                           ('envelope_so = { value = ""', 'envelope_so = { value = "43000.01"')])
@@ -178,6 +179,13 @@ class Town:
                                                          "received_on": "2024-09-15", "categories": ["leerrecht"]}),
                           event("melding.beantwoord.v1", {"melding_id": "m%d" % (n - 1), "answered_on": "2024-09-28"})]}
         return {stream: [line.encode() for line in lines] for stream, lines in made.items()}
+
+    def old_line(self):
+        """A registration of an ever later old school year, and the year before which retention takes it away."""
+        self.old_year += 1
+        line = registration(500, self.step, "lager", year="%d-%d" % (self.old_year - 1, self.old_year)).encode()
+        self.retired.add(self.id_of(line))
+        return line, "%d-%d" % (self.old_year, self.old_year + 1)
 
     def vlp(self, n, poison=None):
         line = json.loads(event("vlp.aanvraag.v1", {"request_id": "v%d" % n, "pupil": pupil(n), "school_year": YEAR, "kind": "tijdelijk",
@@ -257,7 +265,8 @@ class Town:
 
     def in_flight(self):
         """Lines written to the feeders and not committed."""
-        return self.sent() - int(self.questions.ask("SELECT count(*) FROM (%s) e" % EVERYTHING)[0][0])
+        standing = int(self.questions.ask("SELECT count(*) FROM (%s) e" % EVERYTHING)[0][0])
+        return max(0, self.sent() - len(self.retired) - standing)
 
     def measure(self):
         """(lost, doubled): positions and contents that were sent and do not stand, and that stand once too often or were not sent."""
@@ -272,7 +281,7 @@ class Town:
             for epoch, lines in enumerate([l for l in self.past[stream] + [self.producers[stream].lines] if l], 1):
                 for seq, line in enumerate(lines, 1):
                     right = self.id_of(line) in standing.get((stream, epoch, seq), [])
-                    lost += not right
+                    lost += not right and self.id_of(line) not in self.retired
                     doubled -= right
         return lost, doubled
 

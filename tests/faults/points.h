@@ -122,6 +122,14 @@
     X(writer, select_locks)                                                                                  \
     X(writer, select_shard_progress)                                                                         \
     X(writer, select_server_id)                                                                              \
+    X(writer, select_retained_before)                                                                        \
+    X(writer, select_retain_refusals)                                                                        \
+    X(writer, select_retain_plan)                                                                            \
+    X(writer, select_retain)                                                                                 \
+    X(writer, select_retain_alerts)                                                                          \
+    X(writer, read_select_retained_count)                                                                    \
+    X(writer, read_select_retained_closed)                                                                   \
+    X(writer, read_select_retained_incident)                                                                 \
     X(writer, update_shard_progress)                                                                         \
     X(writer, select_renew_alert_epoch)                                                                      \
     X(writer, insert_shard_progress)                                                                         \

@@ -71,6 +71,17 @@ class Part:
         seq = t.cluster.one("SELECT max(seq) FROM teldag.dead_letter WHERE stream = 'aanhuis.0' AND state = 'open'")
         self.order("drop", "dead-letter", "drop", "aanhuis.0", seq)
 
+    def retain(self):
+        t = self.town
+        t.plan.arm("")
+        lines = t.lines()
+        line, before = t.old_line()
+        lines["registration.0"].append(line)
+        t.send(lines=lines)
+        t.send_rest()
+        t.d.caught_up()
+        self.order("retain", "retain", "--before", before, "--as-they-are")
+
     def budget(self):
         self.order("fix budget", "fix", "budget", "2025-2026")
 
@@ -97,7 +108,7 @@ class Part:
         t.d.ctl("stream", "pause", "melding.0")
         self.order("resume", "stream", "resume", "melding.0")
 
-    PARTS = {"start": start, "events": events, "poison": poison, "retry": retry, "drop": drop, "budget": budget, "reference": reference,
+    PARTS = {"start": start, "events": events, "poison": poison, "retry": retry, "drop": drop, "retain": retain, "budget": budget, "reference": reference,
              "rules": rules, "accept": accept, "pause": pause, "resume": resume}
 
     # ---- one k ----
