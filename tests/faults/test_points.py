@@ -133,11 +133,12 @@ class Round:
         """Another session holds the shard's lock."""
         t = self.town
         t.d.kill()
-        self.holder = t.world.spawn(["psql", "-X", "-q", "-d", t.cluster.conninfo, "-c",
-                                     "SELECT pg_advisory_lock(1952804204, 0); SELECT pg_sleep(60)"], stdout=subprocess.DEVNULL,
-                                    stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-        wait_for(lambda: t.questions.ask("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 1952804204 AND granted"), 10,
-                 "the lock")
+        self.holder = t.world.spawn(["psql", "-X", "-q", "-A", "-t", "-d", t.cluster.conninfo], stdin=subprocess.PIPE,
+                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.holder.stdin.write("SELECT pg_advisory_lock(1952804204, 0);\n\\echo held\n")
+        self.holder.stdin.flush()
+        while self.holder.stdout.readline() not in ("held\n", ""):
+            pass
         t.start()
         return t.d.process
 
@@ -179,8 +180,8 @@ class Round:
         t.plan.arm("")
         t.feed_plan.arm("")
         if getattr(self, "holder", None):
-            t.questions.ask("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1952804204"
-                            " AND granted")
+            self.holder.kill()
+            self.holder.communicate()
         t.cluster_answers = time.monotonic()
         if t.d.process.poll() is not None:
             t.start()
