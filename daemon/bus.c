@@ -87,6 +87,11 @@ static const struct setting common_settings[] = {{ZMQ_RECONNECT_IVL, 10},      {
 static const struct setting connecting_settings[] = {
     {ZMQ_HEARTBEAT_IVL, 2000}, {ZMQ_HEARTBEAT_TIMEOUT, 5000}, {ZMQ_HEARTBEAT_TTL, 7000}, {ZMQ_RCVHWM, 32768}};
 
+/* What is asked while there is no connection waits for one: a question or two, not an hour of them. Never
+ * ZMQ_IMMEDIATE, which would refuse them instead: with it libzmq (4.3.4, and the newest) throws what was received away
+ * when its publisher has gone, and aborts where that falls between two frames of a message ("!_more"). */
+#define REQUESTS_WAITING 2
+
 static int set_int(void *socket, int option, int value)
 {
     return zmq_setsockopt(socket, option, &value, sizeof value);
@@ -112,7 +117,7 @@ static int apply_settings(void *socket, enum bus_type type)
     if (zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max))
         return -1;
     if (type == BUS_DEALER)
-        return set_int(socket, ZMQ_IMMEDIATE, 1);
+        return set_int(socket, ZMQ_SNDHWM, REQUESTS_WAITING) || set_int(socket, ZMQ_LINGER, 0);
     if (type == BUS_ROUTER)
         return set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
     return 0;

@@ -53,7 +53,7 @@ int bus_subscribe(struct bus_socket *socket, const char *prefix) MUST_CHECK;
 int bus_last_endpoint(struct bus_socket *socket, char *out, size_t len) MUST_CHECK;
 const char *bus_error(void); /* text of the calling thread's last failure */
 
-/* All frames or none, never blocks: ERR_AGAIN (no room, or a DEALER without peer), ERR_MISSING (no such ROUTER peer),
+/* All frames or none, never blocks: ERR_AGAIN (no room; a DEALER keeps two messages for a peer that is away), ERR_MISSING (no such ROUTER peer),
  * ERR_CLOSED, ERR_NOMEM. Data is copied. */
 int bus_send(struct bus_socket *socket, const struct bus_frame *frames, int count) MUST_CHECK;
 /* Never blocks: ERR_AGAIN, ERR_CLOSED. Clears m first. A guarded ROUTER gives only requests that were let through; a guarded

@@ -203,7 +203,7 @@ class AlertSubscriber:
         self.sub, self.dealer = self.context.socket(zmq.SUB), self.context.socket(zmq.DEALER)
         for s in (self.sub, self.dealer):
             s.setsockopt(zmq.LINGER, 0)
-        self.dealer.setsockopt(zmq.IMMEDIATE, 1)
+        self.dealer.setsockopt(zmq.SNDHWM, 2)
         self.sub.setsockopt(zmq.SUBSCRIBE, topic)
         self.sub.connect(daemon.alerts_publish)
         self.dealer.connect(daemon.alerts_fetch)
