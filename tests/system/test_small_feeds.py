@@ -103,6 +103,7 @@ def check_columns(sql, events):
             if not rows:
                 continue
             row = json.loads(rows[0][0])
+            assert row.pop("pupil_key", None) is None, "%s: a key id that nobody gave: %r" % (log, row)
             for ours, theirs in (("starts_on", "start"), ("ends_on", "end")):
                 if ours in row:
                     row[theirs] = row.pop(ours)
