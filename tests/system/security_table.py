@@ -25,9 +25,12 @@ def read():
                 yield json.loads(line)
 
 
-def is_nothing(obtained):
-    """0, "0", "none", "0 frames", "0 rows of 12": what an attempt should obtain."""
-    return re.match(r"(0|none|nothing)\b", str(obtained).strip().lower()) is not None
+def is_nothing(attempt, obtained):
+    """What an attempt should obtain: nothing, a refusal, what its key or role permits, and of memory a bounded piece, which its test
+    judges. A permitted peer that got its frames stands in the table to show that the way was open."""
+    if attempt == "a permitted key":
+        return re.match(r"[1-9]", str(obtained)) is not None
+    return re.match(r'(0|none|nothing|refused|only |memory grows by |\["a pupil"\]$)', str(obtained).strip().lower()) is not None
 
 
 def add_up(lines):
@@ -63,7 +66,7 @@ def main(argv):
         with open(path + ".new", "w") as out:
             out.write(head + BEGIN + "\n" + table + END + tail)
         os.rename(path + ".new", path)
-    wrong = [key for key, row in rows.items() if not all(is_nothing(o) for o in row["obtained"])]
+    wrong = [key for key, row in rows.items() if not all(is_nothing(key[0], o) for o in row["obtained"])]
     for attempt, where in wrong:
         print("security_table.py: %s, from %s: obtained %s" % (attempt, where, rows[attempt, where]["obtained"]), file=sys.stderr)
     return 1 if wrong or not rows else 0
