@@ -206,7 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fake_bus_push_raw(&fetch, &b);
         else
             push_bent(&fetch, &b);
-        struct bus_message m;
+        struct bus_message m = {.limited = false, .behind = false};
         MUST_HOLD(bus_receive(&fetch, &m) == 0);
         if (m.count > 0)
             a.peer = m.frame[0];
