@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -35,6 +36,14 @@
 #define BURST       10 /* seconds of requests at once */
 #define BANNED_MAX  64
 #define UNSENT_MAX  (128 << 10)
+
+/* What may come through a connection after its last finished message: the start of the next one, what libzmq reads
+ * ahead, and heartbeats, of which some 22 bytes a second are usual. Beyond MAX not even slowly: a peer that has said
+ * nothing but heartbeats for a day is cut off, and comes back by itself. */
+#define UNFINISHED_BYTES    (64 << 10)
+#define UNFINISHED_A_SECOND 64
+#define UNFINISHED_MAX      (2 << 20)
+#define MEASURE_EACH_MS     100
 
 const struct bus_gate_limits bus_gate_defaults = {
     .connections = 128, .same_key = 16, .subscriptions = 256, .requests = 200};
@@ -55,6 +64,7 @@ struct bus_gate {
     size_t banned_count;
     unsigned log_tokens, not_logged;
     uint64_t log_refilled_us;
+    uint64_t measured_us; /* when connections were last measured; the gate's thread only */
 };
 
 /* ---- the log: what a stranger can cause must not fill a disk ---- */
@@ -137,6 +147,19 @@ static void drop_connection(struct bus_connection *c)
     c->dropped = true;
 }
 
+/* What libzmq has read of a connection; what waits in the kernel is bounded there. false: not TCP, or closed. */
+static bool read_taken(int fd, uint64_t *taken)
+{
+    struct tcp_info info = {.tcpi_bytes_received = 0};
+    socklen_t len = sizeof info;
+    int waiting = 0;
+
+    if (ioctl(fd, SIOCINQ, &waiting) != 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return false;
+    *taken = info.tcpi_bytes_received > (uint64_t)waiting ? info.tcpi_bytes_received - (uint64_t)waiting : 0;
+    return true;
+}
+
 /* The connection that has this descriptor now; NULL when it is closed already, or there are far too many. */
 static struct bus_connection *meet_connection(struct bus_listener *l, int fd)
 {
@@ -158,6 +181,7 @@ static struct bus_connection *meet_connection(struct bus_listener *l, int fd)
                                  .cookie = cookie,
                                  .since_us = clock_monotonic_us(),
                                  .refilled_us = clock_monotonic_us(),
+                                 .finished_us = clock_monotonic_us(),
                                  .tokens = l->gate->limits.requests * BURST};
     read_address(fd, c->address, sizeof c->address);
     l->gate->counts.connections++;
@@ -238,6 +262,46 @@ static void read_monitor(struct bus_listener *l)
             l->failing = true;
     }
     zmq_msg_close(&frame);
+}
+
+static const char *name_of(const struct bus_gate *g, const char *user)
+{
+    const char *name = user[0] ? allow_name(g->allow, user) : "no key";
+    return name ? name : "a key not on the allow-list";
+}
+
+static void end_connection(struct bus_listener *l, struct bus_connection *c, const char *why)
+{
+    if (!c->dropped)
+        complain(l->gate, "%s: %s (%s) is disconnected: %s", l->stream, c->address, name_of(l->gate, c->user),
+                 why);
+    drop_connection(c);
+}
+
+/* libzmq's own bounds are of one frame and of finished messages: a message that never ends is in neither. */
+static void measure_connection(struct bus_listener *l, struct bus_connection *c, uint64_t now)
+{
+    uint64_t cookie, taken, most = UNFINISHED_BYTES + (now - c->finished_us) / 1000000 * UNFINISHED_A_SECOND;
+
+    if (c->dropped || !read_cookie(c->fd, &cookie) || cookie != c->cookie || !read_taken(c->fd, &taken))
+        return;
+    if (taken < c->finished_bytes ||
+        taken - c->finished_bytes <= (most < UNFINISHED_MAX ? most : UNFINISHED_MAX))
+        return;
+    l->gate->counts.refused_connections++;
+    end_connection(l, c, "its message is too long, or never ends");
+}
+
+static void measure_connections(struct bus_gate *g)
+{
+    uint64_t now = clock_monotonic_us();
+
+    if (now - g->measured_us < MEASURE_EACH_MS * 1000)
+        return;
+    g->measured_us = now;
+    for (int i = 0; i < LISTENERS_MAX; i++)
+        for (size_t k = 0; g->listeners[i] && k < g->listeners[i]->count; k++)
+            measure_connection(g->listeners[i], &g->listeners[i]->connections[k], now);
 }
 
 /* ---- the authenticator ---- */
@@ -351,7 +415,7 @@ static void answer_questions(struct bus_gate *g)
 
 /* ---- the thread ---- */
 
-static int list_items(struct bus_gate *g, zmq_pollitem_t *items)
+static int list_items(struct bus_gate *g, zmq_pollitem_t *items, int *timeout_ms)
 {
     int n = 0;
 
@@ -371,6 +435,7 @@ static int list_items(struct bus_gate *g, zmq_pollitem_t *items)
     }
     if (g->stopping)
         n = 0;
+    *timeout_ms = g->counts.connections ? MEASURE_EACH_MS : -1;
     pthread_mutex_unlock(&g->mutex);
     return n;
 }
@@ -379,17 +444,18 @@ static void *run(void *context)
 {
     struct bus_gate *g = context;
     zmq_pollitem_t items[LISTENERS_MAX + 2];
-    int n;
+    int n, timeout_ms;
 
-    while ((n = list_items(g, items)) > 0) {
+    while ((n = list_items(g, items, &timeout_ms)) > 0) {
         uint64_t wakes;
 
-        if (zmq_poll(items, n, -1) < 0 && errno != EINTR)
+        if (zmq_poll(items, n, timeout_ms) < 0 && errno != EINTR)
             break;
         if ((items[0].revents & ZMQ_POLLIN) && read(g->wake_fd, &wakes, sizeof wakes) < 0 && errno != EAGAIN)
             break;
         pthread_mutex_lock(&g->mutex);
         read_monitors(g);
+        measure_connections(g);
         answer_questions(g);
         pthread_mutex_unlock(&g->mutex);
     }
@@ -519,18 +585,11 @@ static void refill(const struct bus_gate *g, struct bus_connection *c)
     c->refilled_us = now;
 }
 
-static const char *name_of(const struct bus_gate *g, const char *user)
+/* The bytes of a message that is judged are counted no more. */
+static void note_finished(struct bus_connection *c)
 {
-    const char *name = user[0] ? allow_name(g->allow, user) : "no key";
-    return name ? name : "a key not on the allow-list";
-}
-
-static void end_connection(struct bus_listener *l, struct bus_connection *c, const char *why)
-{
-    if (!c->dropped)
-        complain(l->gate, "%s: %s (%s) is disconnected: %s", l->stream, c->address, name_of(l->gate, c->user),
-                 why);
-    drop_connection(c);
+    c->finished_us = clock_monotonic_us();
+    read_taken(c->fd, &c->finished_bytes);
 }
 
 /* The first message through a connection says whose it is, which never changes: another key means that the message is
@@ -565,6 +624,7 @@ static enum allow_extent judge_sender(struct bus_listener *l, int fd, const char
     *connection = c;
     if (!c)
         return fd >= 0 || l->curve ? ALLOW_NOTHING : ALLOW_WHOLE;
+    note_finished(c);
     introduce(l, c, user);
     if (extent == ALLOW_NOTHING) {
         l->gate->counts.auth_failures++;

@@ -33,6 +33,8 @@ struct bus_socket {
 struct bus_connection {
     int fd;
     uint64_t cookie, since_us, refilled_us;
+    uint64_t finished_us,
+        finished_bytes; /* when its last message was judged, and how much had been read then */
     unsigned tokens, subscriptions;
     bool accepted; /* libzmq has told us that it is there */
     bool known;    /* a message came through it: the handshake is done */

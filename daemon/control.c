@@ -2,8 +2,9 @@
  *
  * The control socket's server. One thread accepts; each connection has a thread of its own, because a command
  * may wait for the work (a reload recomputes everything) and a question about the state must not wait behind
- * it. At most CONNECTIONS_MAX at a time. Who may connect, and ask, is decided by the socket's mode and group;
- * orders are taken from root and from the daemon's own user only, by what the kernel says of the peer. */
+ * it. Who may connect, and ask, is decided by the socket's mode and group; orders are taken from root and from the
+ * daemon's own user only, by what the kernel says of the peer. At most CONNECTIONS_MAX at a time, of which who may
+ * only ask gets a few: he must not be able to lock the operator out. */
 #include "daemon/control.h"
 
 #include <errno.h>
@@ -24,11 +25,15 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/log.h"
 
 #define CONNECTIONS_MAX   16
+#define PLACES_OF_ORDERS  4 /* only for who may order */
+#define PLACES_OF_USER    4 /* of one user who may only ask */
 #define REQUEST_BYTES_MAX 65536
-#define IDLE_S            10
+#define IDLE_S            10 /* for a whole request, from the connection or the answer before it */
+#define IDLE_US           (IDLE_S * 1000000ULL)
 #define SHORT_OF_MS       100
 #define OVERFLOW_UID      65534 /* what a user of another namespace looks like */
 
@@ -153,18 +158,32 @@ static bool answer_line(struct connection *c, const char *line, size_t len)
     return sent;
 }
 
-/* 2. One connection. Ends at end of input, on silence, on a line that is too long, or when the server shuts
- * it. */
+/* 2. One connection. Ends at end of input, when a request is not complete in time, on a line that is too long, or when
+ * the server shuts it. */
+
+/* Like recv(), until the deadline: a blank now and then must not hold a place. */
+static ssize_t receive_until(int fd, char *buffer, size_t len, uint64_t deadline_us)
+{
+    for (;;) {
+        uint64_t now = clock_monotonic_us();
+        struct pollfd item = {.fd = fd, .events = POLLIN};
+        if (now >= deadline_us)
+            return -1;
+        int n = poll(&item, 1, (int)((deadline_us - now) / 1000) + 1);
+        ssize_t got = n > 0 ? recv(fd, buffer, len, MSG_DONTWAIT) : -1;
+        if (got >= 0 || (n < 0 && errno != EINTR) || (n > 0 && errno != EINTR && errno != EAGAIN))
+            return got;
+    }
+}
 
 static void *serve_connection(void *argument)
 {
     struct connection *c = argument;
     char *buffer = malloc(REQUEST_BYTES_MAX + 1);
     size_t len = 0;
+    uint64_t deadline_us = clock_monotonic_us() + IDLE_US;
     while (buffer) {
-        ssize_t n = recv(c->fd, buffer + len, REQUEST_BYTES_MAX - len, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = receive_until(c->fd, buffer + len, REQUEST_BYTES_MAX - len, deadline_us);
         if (n <= 0)
             break;
         len += (size_t)n;
@@ -175,6 +194,7 @@ static void *serve_connection(void *argument)
             good = answer_line(c, start, (size_t)(end - start));
             len -= (size_t)(end + 1 - start);
             start = end + 1;
+            deadline_us = clock_monotonic_us() + IDLE_US;
         }
         memmove(buffer, start, len);
         if (!good)
@@ -214,24 +234,40 @@ static struct connection *free_connection(struct control *control)
     return found;
 }
 
+/* Users of another namespace all look like one, and share what one gets. */
+static struct connection *place_for(struct control *control, const struct ucred *peer)
+{
+    struct connection *found = free_connection(control);
+    int asking = 0, same = 0;
+    if (may_change(peer))
+        return found;
+    for (int i = 0; i < CONNECTIONS_MAX; i++) {
+        const struct connection *c = &control->connections[i];
+        asking += c->used && !may_change(&c->peer);
+        same += c->used && c->peer.uid == peer->uid;
+    }
+    return asking < CONNECTIONS_MAX - PLACES_OF_ORDERS && same < PLACES_OF_USER ? found : NULL;
+}
+
 /* false: no descriptor or memory is left; who asks waits in the backlog. */
 static bool accept_connection(struct control *control)
 {
     int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0)
         return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
-    /* A peer that says nothing, or does not read its answer, gives its place back. */
+    /* A peer that does not read its answer gives its place back. */
     struct timeval idle = {.tv_sec = IDLE_S};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &idle, sizeof idle);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &idle, sizeof idle);
-    struct connection *c = free_connection(control);
-    socklen_t size = sizeof(struct ucred);
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    bool named = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+    struct connection *c = named ? place_for(control, &peer) : NULL;
     if (c) {
         c->control = control;
         c->fd = fd;
+        c->peer = peer;
         atomic_store(&c->done, false);
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->peer, &size) == 0 &&
-            pthread_create(&c->thread, NULL, serve_connection, c) == 0) {
+        if (pthread_create(&c->thread, NULL, serve_connection, c) == 0) {
             c->used = true;
             return true;
         }

@@ -52,6 +52,7 @@ CONF
 mkdir -p /etc/credstore
 chmod 700 /etc/credstore
 (umask 077 && echo '*:*:*:teldagd:in-the-credential' >/etc/credstore/teldagd.pgpass)
+check 'a pseudonym key is made' teldag-feed pseudonym-key --year 2025-2026 --out /etc/credstore/teldagd.pseudonym.key
 printf 'PUBLISH=tcp://127.0.0.1:5601\nFETCH=tcp://127.0.0.1:5602\n' >/etc/teldagd/feed-school.0.env
 check 'the schema is made' env PGPASSFILE=/etc/credstore/teldagd.pgpass teldagctl migrate
 
@@ -70,7 +71,8 @@ check 'descriptors enough' grep -q 'Max open files *65536' "/proc/$(pid_of telda
 check 'the credential is there' test -s /run/credentials/teldagd.service/pgpass
 check 'and no other user reads it' not runuser -u nobody -- cat /run/credentials/teldagd.service/pgpass
 check 'nor the feeder' not runuser -u teldag-feed -- cat /run/credentials/teldagd.service/pgpass
-check 'the journal is the feeder'"'"'s alone' test "$(stat -c '%U %a' /var/lib/teldag-feed)" = 'teldag-feed 700'
+check 'the journal is the feeder'"'"'s alone' test "$(stat -c '%U %a' /var/lib/teldag-feed/school.0)" = 'teldag-feed 700'
+check 'and no pseudonym key is given to who serves it' not test -e /run/credentials/teldag-feed@school.0.service/pseudonym.key
 
 # 3. It works: an event through all of it.
 event='{"specversion":"1.0","id":"1","source":"urn:boot","type":"school.upsert.v1","time":"2025-01-01T00:00:00Z","data":{"school_id":"7","name":"Zeven","level":"bao","network":"vrij","province":null,"municipality":null,"brussels":false,"board_id":null,"closed_on":null,"successor_id":null}}'

@@ -178,6 +178,32 @@ def test_requests_without_end_and_without_reading():
     print("    %d requests, %d dropped" % (sent, after["dropped_requests"] - before["dropped_requests"]), flush=True)
 
 
+def test_a_message_that_never_ends():
+    """300,000 small frames of one message: libzmq's limits are of one frame and of finished messages, so it would hold them all.
+    With a permitted key at every socket, and without CURVE at a feeder on loopback."""
+    e = encrypted()
+    plain = e.world.feed("school.1")
+    before, context, frame = gate_counts(e.daemon), zmq.Context(), b"x" * 901
+    targets = [("inspectie", "daemon", e.daemon.alerts_publish, zmq.XSUB), ("inspectie", "daemon", e.daemon.alerts_fetch, zmq.DEALER),
+               ("daemon", "feeder", e.feed.publish, zmq.XSUB), ("daemon", "feeder", e.feed.fetch, zmq.DEALER),
+               (None, None, plain.publish, zmq.XSUB), (None, None, plain.fetch, zmq.DEALER)]
+    sampled = Sampled(e, "a message of 300,000 frames, 270 MB")
+    sampled.pids["feeder without CURVE"] = plain.process.pid
+    with sampled:
+        for key, server, endpoint, kind in targets:
+            s = curve_socket(e, context, kind, key, server) if key else context.socket(kind)
+            s.linger, s.sndhwm = 0, 400000
+            s.connect(endpoint)
+            for _ in range(300000):
+                s.send(frame, zmq.SNDMORE)
+            s.send(b"")  # our libzmq starts to send when it has the whole message
+            time.sleep(2)
+            s.close()
+        context.destroy(0)
+    assert gate_counts(e.daemon)["refused_connections"] >= before["refused_connections"] + 2, "nobody was cut off"
+    plain.stop()
+
+
 def test_large_messages_and_slow_readers():
     """What is larger than a request ends its connection; a subscriber that stops reading loses messages, not our memory."""
     e = encrypted()

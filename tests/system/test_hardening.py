@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 import harness
 from harness import BUILD, TOP, World, free_ports, main, registration, school, wait_for
@@ -50,22 +51,28 @@ def ask_as(uid, gid, groups, path, request):
     return json.loads(text)
 
 
+def start_as(w, uid):
+    """A daemon that runs as a user of its own."""
+    os.chmod(w.home, 0o777)
+    binary = os.path.join(w.home, "teldagd")
+    shutil.copy(os.path.join(BUILD, "teldagd"), binary)
+    shutil.copytree(os.path.join(TOP, "conf/rules"), os.path.join(w.home, "rules"))
+    d = w.daemon([w.feed("school.0")], rules=os.path.join(w.home, "rules")).migrate()
+    with open(d.log, "a") as log:
+        d.process = subprocess.Popen(["setpriv", "--reuid=%d" % uid, "--regid=%d" % uid, "--clear-groups", binary,
+                                      "-c", d.config, "--today", d.today], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    wait_for(lambda: os.path.exists(d.control), 20, "no control socket")
+    d.caught_up()
+    return d
+
+
 def test_orders_are_taken_by_peer_credentials():
     if os.geteuid() != 0:
         print("skipped: needs root to speak as other users")
         return
     daemon_uid, member_uid, stranger_uid = 61001, 61002, 61003
     with World() as w:
-        os.chmod(w.home, 0o777)
-        binary = os.path.join(w.home, "teldagd")
-        shutil.copy(os.path.join(BUILD, "teldagd"), binary)
-        shutil.copytree(os.path.join(TOP, "conf/rules"), os.path.join(w.home, "rules"))
-        d = w.daemon([w.feed("school.0")], rules=os.path.join(w.home, "rules")).migrate()
-        with open(d.log, "a") as log:
-            d.process = subprocess.Popen(["setpriv", "--reuid=%d" % daemon_uid, "--regid=%d" % daemon_uid, "--clear-groups", binary,
-                                          "-c", d.config, "--today", d.today], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        wait_for(lambda: os.path.exists(d.control), 20, "no control socket")
-        d.caught_up()
+        d = start_as(w, daemon_uid)
         pause = {"command": "pause", "stream": "school.0"}
         orders = [pause, {"command": "resume", "stream": "school.0"}, {"command": "reload"}, {"command": "fix", "what": "budget",
                   "school_year": "2025-2026"}, {"command": "accept", "stream": "school.0", "mode": "resend"},
@@ -87,6 +94,60 @@ def test_orders_are_taken_by_peer_credentials():
             for order in orders[:2]:
                 answer = ask_as(uid, uid, [], d.control, order)
                 assert "answer" in answer, (uid, order, answer)
+
+
+def blanks_as(uid, group, path, count, seconds):
+    """Another user's process that holds connections and says a blank on each every second; the descriptor that tells how many
+    were still open after so many seconds."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        try:
+            os.setgroups([group])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            held = []
+            for _ in range(count):
+                held.append(socket.socket(socket.AF_UNIX))
+                held[-1].connect(path)
+            os.write(writing, b"!")
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                for s in list(held):
+                    try:
+                        s.send(b" ")
+                    except OSError:
+                        held.remove(s)
+                time.sleep(1)
+            os.write(writing, b"%d" % len(held))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    assert os.read(reading, 1) == b"!", "no connection"
+    return reading
+
+
+def test_who_may_only_ask_locks_nobody_out():
+    """Members of the group hold connections and send a blank each second: operator and other members are answered, and the
+    places come back though no connection was ever silent."""
+    if os.geteuid() != 0:
+        print("skipped: needs root to speak as other users")
+        return
+    daemon_uid, members = 61001, (61002, 61003, 61004, 61005)
+    with World() as w:
+        d = start_as(w, daemon_uid)
+        status = {"command": "status"}
+        one = blanks_as(members[0], daemon_uid, d.control, 16, 13)
+        answers = [ask_as(uid, uid, [daemon_uid], d.control, status) for uid in (0, daemon_uid, members[1])]
+        others = [blanks_as(uid, daemon_uid, d.control, 16, 13) for uid in members[1:]]
+        answers += [ask_as(uid, uid, [daemon_uid], d.control, status) for uid in (0, daemon_uid)]
+        refused = sum("version" not in a for a in answers)
+        record("control socket: others kept out by held connections", "members of the daemon's group", refused)
+        assert not refused, answers
+        for pipe in [one, *others]:
+            with os.fdopen(pipe) as left:
+                assert left.read() == "0", "blanks hold a place"
+            os.wait()
+        assert "version" in ask_as(members[0], members[0], [daemon_uid], d.control, status)
 
 
 def test_every_order_is_marked_as_one():
