@@ -232,6 +232,40 @@ static void incidents_have_years(void **state)
     ledger_free(&l);
 }
 
+/* What is left of a year whose pupils have gone: fixed numbers, each row for itself. */
+static void retained_years(void **state)
+{
+    (void)state;
+    struct ledger *l = new_ledger(rules);
+    struct group_cells cells = {.halves = {[3] = 40}}, none = {.halves = {0}};
+    struct ledger_key *keys = NULL;
+    int32_t found[RISK_INDICATOR_COUNT];
+    assert_int_equal(ledger_retain_cells(l, 7, 1989, GROUP_LAGER, &cells), ERR_RANGE);
+    assert_int_equal(ledger_retain_closed(l, 7, 2100, true, 20, 20), ERR_RANGE);
+    assert_int_equal(ledger_retain_incidents(l, 7, 2100, RISK_TOAH, 2), ERR_RANGE);
+    assert_int_equal(ledger_retain_cells(l, 7, 2001, GROUP_LAGER, &cells), 0);
+    assert_int_equal(ledger_retain_cells(l, 7, 2001, GROUP_KLEUTER, &none), 0);
+    assert_true(ledger_closed(l, 7, 2001).any && !ledger_closed(l, 7, 2001).announced_any);
+    assert_int_equal(ledger_retain_closed(l, 7, 2001, false, 19, 20), 0);
+    assert_true(ledger_closed(l, 7, 2001).announced_any && !ledger_closed(l, 7, 2001).closed);
+    assert_int_equal(ledger_retain_closed(l, 7, 2001, true, 20, 20), 0);
+    assert_true(ledger_closed(l, 7, 2001).closed && !ledger_closed(l, 7, 2001).differs);
+    assert_int_equal(ledger_retain_incidents(l, 7, 2001, RISK_TOAH, 2), 0);
+    assert_int_equal(ledger_set_rules(l, rules), 0); /* a recount has nothing to count them from */
+    assert_int_equal(ledger_cells(l, 7, 2001)[GROUP_LAGER].halves[3], 40);
+    assert_int_equal(ledger_halves(l, 7, 2001), 40);
+    ledger_incidents(l, 7, 2001, found);
+    assert_int_equal(found[RISK_TOAH], 2);
+    assert_int_equal(ledger_all(l, &keys), 1);
+    assert_true(keys[0].school_id == 7 && keys[0].year == 2001);
+    assert_true(ledger_knows_school(l, 7) && !ledger_knows_school(l, 8));
+    /* taken back: a row of nothing */
+    assert_int_equal(ledger_retain_cells(l, 7, 2001, GROUP_LAGER, &none), 0);
+    assert_int_equal(ledger_numbers(l).counts, 0);
+    free(keys);
+    ledger_free(&l);
+}
+
 /* More links than the first table of places holds, there and back. */
 static void many_links(void **state)
 {
@@ -351,6 +385,7 @@ int main(void)
         cmocka_unit_test(entitlements_of_two_streams),
         cmocka_unit_test(what_was_computed_before_what_was_said),
         cmocka_unit_test(incidents_have_years),
+        cmocka_unit_test(retained_years),
         cmocka_unit_test(many_links),
         cmocka_unit_test(days_before_christ),
         cmocka_unit_test(hours_beyond_every_school),

@@ -116,7 +116,8 @@ static struct line {
 } lines[LINES_MAX];
 static size_t line_count;
 
-/* The inputs of the fuzz target: lines of every type, and some that die. */
+/* The inputs of the fuzz target that have a name: lines of every type, and some that die. What the fuzzer found has a
+ * number only. */
 static int read_lines(void **state)
 {
     (void)state;
@@ -126,7 +127,9 @@ static int read_lines(void **state)
     for (int i = 0; i < count; i++) {
         char path[512];
         snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name);
-        FILE *file = names[i]->d_name[0] == '.' || line_count == LINES_MAX ? NULL : fopen(path, "rb");
+        FILE *file = names[i]->d_name[0] == '.' || !strpbrk(names[i]->d_name, "-.") || line_count == LINES_MAX
+                         ? NULL
+                         : fopen(path, "rb");
         if (file) {
             lines[line_count].len = fread(lines[line_count].bytes, 1, LINE_MAX, file);
             line_count++;
@@ -569,6 +572,17 @@ static void attempt_single(long n, bool go_on)
     ledger_free(&l);
 }
 
+static int apply_retained(struct ledger *l)
+{
+    struct group_cells cells = {.halves = {[3] = 40}};
+    int err = 0;
+    for (uint32_t i = 0; i < 600 && !err; i++)
+        err = ledger_retain_cells(l, 20000 + i, 2001, GROUP_LAGER, &cells);
+    for (uint32_t i = 0; i < 600 && !err; i++)
+        err = ledger_retain_closed(l, 30000 + i, 2001, true, 20, 20);
+    return err;
+}
+
 /* A rebuild: no batch, nothing to undo; an error throws the ledger away. */
 static void attempt_rebuild(long n, bool go_on)
 {
@@ -577,6 +591,8 @@ static void attempt_rebuild(long n, bool go_on)
     int err = l ? apply_first(l) : ERR_NOMEM;
     if (!err)
         err = apply_batch(l, others);
+    if (!err)
+        err = apply_retained(l);
     if (!err)
         err = ledger_set_rules(l, rules);
     disarm();
