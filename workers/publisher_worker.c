@@ -22,15 +22,22 @@
 #include "daemon/failpoint.h"
 #include "daemon/log.h"
 #include "daemon/wire.h"
+#include "workers/epoch.h"
 
 #define HEAD_US            1000000
 #define RECONNECT_US       1000000
-#define ANSWER_EVENTS_MAX  1000 /* rows read for one answer */
+#define STRANGE_US         1000000 /* the writer settles within moments where it is; longer is another place */
+#define ANSWER_EVENTS_MAX  1000    /* rows read for one answer */
 #define MESSAGE_EVENTS_MAX 50
 #define REQUESTS_A_TURN    32
 #define LIVE_QUEUE         1000 /* alerts held for a subscriber that reads slowly; what does not fit it fetches */
 #define ANSWER_QUEUE       64   /* messages: two whole answers fit */
 #define RECEIVE_BYTES      1024 /* the largest thing a peer has to say to us */
+
+struct place { /* of the alert log */
+    char system_id[64];
+    uint64_t epoch, seq; /* its last */
+};
 
 struct publisher {
     struct publisher_config config;
@@ -38,21 +45,43 @@ struct publisher {
     pthread_t thread;
     pthread_mutex_t mutex;
     struct publisher_status status; /* guarded */
+    struct place writer;            /* guarded; where the writer says it is, "" while it has not said so */
+    uint64_t behind_us;             /* guarded; since when nothing moves although there is more; 0: level */
     atomic_bool stopping;
     int wake_fd;
     struct bus_socket *xpub, *router;
     struct db *db;
     uint64_t epoch, next, kept; /* next sequence to send live; first one kept */
     bool positioned;
-    uint64_t head_us, connect_us;
+    bool settled;                             /* this session reads the log that the writer writes */
+    struct place found;                       /* where this session is */
+    bool said_strange;                        /* said once how it differs */
+    uint64_t head_us, connect_us, strange_us; /* strange_us: since when it differs; 0: it does not */
 };
+
+/* The mutex is held. */
+static void time_behind(struct publisher *p, bool moved)
+{
+    bool behind =
+        p->writer.system_id[0] && (p->status.epoch != p->writer.epoch || p->status.next_seq <= p->writer.seq);
+
+    if (!behind)
+        p->behind_us = 0;
+    else if (!p->behind_us || moved)
+        p->behind_us = clock_monotonic_us();
+}
 
 static void set_status(struct publisher *p, bool connected)
 {
     pthread_mutex_lock(&p->mutex);
+    bool moved = p->status.epoch != p->epoch || p->status.next_seq != p->next;
+
     p->status.connected = connected;
     p->status.epoch = p->epoch;
     p->status.next_seq = p->next;
+    if (p->settled)
+        p->status.elsewhere = false;
+    time_behind(p, moved);
     pthread_mutex_unlock(&p->mutex);
 }
 
@@ -82,42 +111,101 @@ static void lose_database(struct publisher *p)
         log_warning("publisher: the alert log cannot be read: %s; trying again each second",
                     db_error_text(p->db));
     db_close(&p->db);
+    p->settled = false;
     set_status(p, false);
 }
 
+static struct place writer_place(struct publisher *p)
+{
+    struct place writer;
+
+    pthread_mutex_lock(&p->mutex);
+    writer = p->writer;
+    pthread_mutex_unlock(&p->mutex);
+    return writer;
+}
+
+/* writer: read before the log was, so that what it knows of is there. set_back: the log ends before what was sent. */
+static bool is_settled(struct publisher *p, const struct place *writer, const char *settled_id)
+{
+    const struct place *found = &p->found;
+    bool set_back = p->positioned && found->epoch == p->epoch && found->seq + 1 < p->next;
+
+    return writer->system_id[0] && strcmp(found->system_id, writer->system_id) == 0 &&
+           strcmp(settled_id, writer->system_id) == 0 && found->epoch == writer->epoch &&
+           found->seq >= writer->seq && !set_back;
+}
+
+static void take_position(struct publisher *p, const struct db_result *r, const struct place *writer)
+{
+    bool some = db_rows(r) == 1;
+
+    p->found = (struct place){.epoch = some ? (uint64_t)db_int(r, 0, 0) : 0,
+                              .seq = some ? (uint64_t)db_int(r, 0, 1) : 0};
+    snprintf(p->found.system_id, sizeof(p->found.system_id), "%s", some ? db_text(r, 0, 3) : "");
+    p->settled = some && is_settled(p, writer, db_text(r, 0, 4));
+    if (!p->settled)
+        return;
+    p->strange_us = 0;
+    p->said_strange = false;
+    p->kept = db_is_null(r, 0, 2) ? p->found.seq + 1 : (uint64_t)db_int(r, 0, 2);
+    if (!p->positioned || p->found.epoch != p->epoch) {
+        p->epoch = p->found.epoch;
+        p->next = p->found.seq + 1;
+        p->positioned = true;
+        FAILPOINT(publisher, positioned);
+    }
+}
+
 /* The shard's epoch and last sequence; at the first time nothing older is sent live: subscribers fetch it.
- * Missing: the writer has not yet made the row, not yet settled the epoch on this server (after a promotion or a restore),
- * or not yet noticed that the log ends before what was sent. Until then nothing is said of it. */
+ * Missing: the writer has not said where it is, or this is not there: another server (an old primary that came back, one that
+ * was promoted and not yet settled), another epoch, or a log that ends before what was sent. Until then nothing is said of it. */
 static int read_position(struct publisher *p, uint64_t *last)
 {
+    const struct place writer = writer_place(p);
     char shard[16];
     const char *values[] = {shard};
     struct db_result *r;
-    int found;
 
     snprintf(shard, sizeof(shard), "%d", p->config.shard);
     r = db_query(p->db,
                  "SELECT p.alert_epoch, p.alert_seq, (SELECT min(seq) FROM teldag_data.alert_log l WHERE "
-                 "l.shard = p.shard)"
-                 " FROM teldag_data.shard_progress p WHERE shard = $1::int AND alert_epoch > 0"
-                 " AND system_id = teldag_data.server_id()",
+                 "l.shard = p.shard), teldag_data.server_id(), p.system_id"
+                 " FROM teldag_data.shard_progress p WHERE shard = $1::int AND alert_epoch > 0",
                  1, values);
-    found = db_rows(r) == 1 && !(p->positioned && (uint64_t)db_int(r, 0, 0) == p->epoch &&
-                                 (uint64_t)db_int(r, 0, 1) + 1 < p->next);
-    if (found) {
-        uint64_t epoch = (uint64_t)db_int(r, 0, 0);
-
-        *last = (uint64_t)db_int(r, 0, 1);
-        p->kept = db_is_null(r, 0, 2) ? *last + 1 : (uint64_t)db_int(r, 0, 2);
-        if (!p->positioned || epoch != p->epoch) {
-            p->epoch = epoch;
-            p->next = *last + 1;
-            p->positioned = true;
-            FAILPOINT(publisher, positioned);
-        }
-    }
+    p->settled = false;
+    if (!db_error(p->db))
+        take_position(p, r, &writer);
     db_result_free(&r);
-    return db_error(p->db) ? db_error(p->db) : found ? 0 : ERR_MISSING;
+    *last = p->found.seq;
+    return db_error(p->db) ? db_error(p->db) : p->settled ? 0 : ERR_MISSING;
+}
+
+/* Not where the writer is. A server it has left behind is left at once; anything else may be the writer's own next place, where
+ * it has not arrived. */
+static void meet_another_place(struct publisher *p)
+{
+    const struct place writer = writer_place(p);
+    uint64_t now = clock_monotonic_us();
+
+    set_status(p, true);
+    if (!writer.system_id[0])
+        return;
+    p->strange_us = p->strange_us ? p->strange_us : now;
+    if (!epoch_server_is_older(p->found.system_id, writer.system_id) && now - p->strange_us < STRANGE_US)
+        return;
+    if (!p->said_strange)
+        log_warning("publisher: this server (%s, alert epoch %" PRIu64 ", last alert %" PRIu64
+                    ") is not where the writer is (%s, epoch %" PRIu64 ", alert %" PRIu64
+                    "): nothing is sent from it; trying again each second. Is an old primary up beside the "
+                    "new one? Stop it",
+                    p->found.system_id, p->found.epoch, p->found.seq, writer.system_id, writer.epoch,
+                    writer.seq);
+    p->said_strange = true;
+    pthread_mutex_lock(&p->mutex);
+    p->status.elsewhere = true;
+    pthread_mutex_unlock(&p->mutex);
+    lose_database(p);
 }
 
 static bool have_database(struct publisher *p)
@@ -137,16 +225,17 @@ static bool have_database(struct publisher *p)
     return p->db != NULL;
 }
 
-/* One alert as its CloudEvent line; kind and school for the topic. */
+/* Alerts as their CloudEvent lines, with kind and school for the topic; none when the log has another epoch meanwhile. */
 static struct db_result *read_alerts(struct publisher *p, uint64_t from, uint64_t most)
 {
-    char shard[16], first[24], limit[24];
-    const char *values[] = {shard, first, limit};
+    char shard[16], first[24], limit[24], epoch[24];
+    const char *values[] = {shard, first, limit, epoch};
 
     snprintf(shard, sizeof(shard), "%d", p->config.shard);
     snprintf(first, sizeof(first), "%" PRIu64, from);
     snprintf(limit, sizeof(limit), "%" PRIu64, most);
-    return db_named(p->db, "alert_events", 3, values);
+    snprintf(epoch, sizeof(epoch), "%" PRIu64, p->epoch);
+    return db_named(p->db, "alert_events", 4, values);
 }
 
 /* ---- sending ---- */
@@ -207,7 +296,7 @@ static void send_live(struct publisher *p)
         if (db_error(p->db))
             lose_database(p);
         else
-            set_status(p, true); /* the writer has not made the shard's row yet */
+            meet_another_place(p);
         return;
     }
     while (p->next <= last) {
@@ -228,6 +317,7 @@ static void send_live(struct publisher *p)
             FAILPOINT(publisher, after_frame);
         }
         db_result_free(&r);
+        set_status(p, true); /* a long way to go is not standing still */
         FAILPOINT(publisher, sent);
     }
     if (db_error(p->db)) {
@@ -247,7 +337,7 @@ static void send_head(struct publisher *p)
     p->head_us = now;
     send_live(p); /* also when a wake-up was missed */
     FAILPOINT(publisher, before_head);
-    if (p->positioned && send_header(p, p->xpub, NULL, p->stream, 0, p->next))
+    if (p->settled && send_header(p, p->xpub, NULL, p->stream, 0, p->next))
         return;
 }
 
@@ -305,6 +395,15 @@ static void send_verb(struct publisher *p, const struct bus_frame *peer, enum wi
         return;
 }
 
+/* A log that cannot be spoken of: why, as far as it matters to who asks. */
+static void send_not_now(struct publisher *p, const struct bus_frame *peer)
+{
+    send_error(p, peer,
+               p->db && !db_error(p->db)
+                   ? "the daemon does not know yet where the alert log stands: ask again later"
+                   : "the database is away: ask again later");
+}
+
 /* last: what is committed, read just now, so that a subscriber never has more than we know of. */
 static void take_fetch(struct publisher *p, const struct bus_frame *peer, const struct wire_header *q,
                        uint32_t most, uint64_t last)
@@ -343,18 +442,18 @@ static void answer(struct publisher *p, const struct bus_message *m)
     } else if (wire_decode_header(m->frame[3].data, m->frame[3].len, &q) || q.kind != WIRE_REQUEST) {
         send_error(p, peer, "the header is not a TFP/1 request header");
     } else if (!p->positioned || !have_database(p)) {
-        send_error(p, peer, "the database is away: ask again later");
+        send_not_now(p, peer);
     } else if (verb == WIRE_HELLO && m->count == 4) {
         send_live(p); /* the head of an answer is what is committed now */
-        if (!p->db)
-            send_error(p, peer, "the database is away: ask again later");
+        if (!p->settled)
+            send_not_now(p, peer);
         else if (send_header(p, p->router, peer, p->stream, q.tag, p->next))
             return; /* a peer that is gone, or does not read: its loss */
     } else if (verb != WIRE_FETCH || m->count != 5 ||
                wire_decode_u32(m->frame[4].data, m->frame[4].len, &most) || most == 0) {
         send_error(p, peer, "unknown verb, or a FETCH without its u32 max events");
     } else if (read_position(p, &last)) { /* rows of a new epoch must not go out under the old one's header */
-        send_error(p, peer, "the database is away: ask again later");
+        send_not_now(p, peer);
     } else if (!m->behind) { /* one answer under way for each peer; it asks again */
         take_fetch(p, peer, &q, most, last);
     }
@@ -462,6 +561,22 @@ void publisher_wake(void *publisher)
         return; /* full: it is awake already */
 }
 
+void publisher_expect(void *publisher, const char *system_id, uint64_t epoch, uint64_t seq)
+{
+    struct publisher *p = publisher;
+    bool moved;
+
+    pthread_mutex_lock(&p->mutex);
+    moved = p->writer.epoch != epoch || strcmp(p->writer.system_id, system_id) != 0;
+    snprintf(p->writer.system_id, sizeof(p->writer.system_id), "%s", system_id);
+    p->writer.epoch = epoch;
+    p->writer.seq = seq;
+    time_behind(p, moved);
+    pthread_mutex_unlock(&p->mutex);
+    if (moved)
+        publisher_wake(p);
+}
+
 void publisher_stop(struct publisher *p)
 {
     atomic_store(&p->stopping, true);
@@ -485,5 +600,6 @@ void publisher_read_status(struct publisher *p, struct publisher_status *out)
 {
     pthread_mutex_lock(&p->mutex);
     *out = p->status;
+    out->behind_us = p->behind_us ? clock_monotonic_us() - p->behind_us : 0;
     pthread_mutex_unlock(&p->mutex);
 }

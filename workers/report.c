@@ -16,7 +16,8 @@
 #include "daemon/loop.h"
 #include "workers/alert.h"
 
-#define ALIVE_US (30u * 1000000u)
+#define ALIVE_US            (30u * 1000000u)
+#define PUBLISHER_BEHIND_US (5u * 1000000u)
 
 /* 1. The snapshot. */
 
@@ -186,7 +187,20 @@ static int find_reasons(const struct report *r, void (*say)(void *context, const
             SAY();
         }
     }
-    if (!r->publisher.connected) {
+    if (r->publisher.elsewhere) {
+        snprintf(sentence, sizeof sentence,
+                 "the publisher of alerts finds another server, or another alert log, than the writer's; "
+                 "stop an old "
+                 "primary that is up beside the new one; alerts go out when it finds the writer's, nothing "
+                 "is lost");
+        SAY();
+    } else if (r->publisher.connected && r->publisher.behind_us >= PUBLISHER_BEHIND_US) {
+        snprintf(sentence, sizeof sentence,
+                 "the publisher of alerts has stood still for %.0f s before alert %" PRIu64 ", %" PRIu64
+                 " is committed; look at its database session; nothing is lost",
+                 (double)r->publisher.behind_us / 1e6, r->publisher.next_seq, r->writer.alert_seq);
+        SAY();
+    } else if (!r->publisher.connected) {
         snprintf(sentence, sizeof sentence,
                  "the publisher of alerts has no database; alerts go out when it is back, nothing is lost");
         SAY();

@@ -135,6 +135,7 @@ int service_start_writer(void *context)
                                    .shards = s->config->shards,
                                    .fixed_today = s->fixed_today,
                                    .committed = publisher_wake,
+                                   .placed = publisher_expect,
                                    .committed_context = s->publisher};
     s->writer = writer_start(&config);
     if (!s->writer) {

@@ -504,6 +504,7 @@ void writer_settle(struct writer *w)
     move_positions(w, tx);
     writer_count(w, &w->status.dead_letters, dead);
     writer_publish_numbers(w);
+    writer_tell_place(w);
     if (w->config.committed && (w->open.changes.alert_count || tx->act))
         w->config.committed(w->config.committed_context);
     close_open(w);

@@ -104,6 +104,7 @@ void writer_say(struct writer *w, enum writer_phase phase, const char *format, .
 void writer_count(struct writer *w, uint64_t *counter, uint64_t by);
 void writer_refuse_order(struct writer *w); /* one that waits and is not begun: not now, and why */
 void writer_publish_numbers(struct writer *w);
+void writer_tell_place(struct writer *w); /* to the publisher */
 
 /* writer_session.c */
 /* Connected, locked, positions believed, ledger valid, an unresolved COMMIT settled or abandoned. */

@@ -353,6 +353,7 @@ int writer_make_ready(struct writer *w)
     if (strcmp(now.system_id, w->shard.system_id) != 0)
         memset(w->years, 0, sizeof(w->years)); /* a partition may have been lost with the server */
     w->shard = now;
+    writer_tell_place(w);
     w->seen = now.batch;
     err = load_streams(w);
     if (!err && belief == COMMITMENT_REBUILT)

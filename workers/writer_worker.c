@@ -90,6 +90,13 @@ void writer_publish_numbers(struct writer *w)
     pthread_mutex_unlock(&w->mutex);
 }
 
+void writer_tell_place(struct writer *w)
+{
+    if (w->config.placed)
+        w->config.placed(w->config.committed_context, w->shard.system_id, w->shard.alert_epoch,
+                         w->shard.alert_seq);
+}
+
 /* The mutex is held. */
 static void finish_order(struct writer *w, int result)
 {

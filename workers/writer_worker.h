@@ -17,7 +17,9 @@ struct writer_config {
     int shard, shards;                /* this daemon is shard of shards */
     int32_t fixed_today;              /* --today, days since 1970; INT32_MIN = the clock of Europe/Brussels */
     void (*committed)(void *context); /* wake-up for the publisher: alerts or an act were committed */
-    void *committed_context;
+    /* where the writer is, before committed(): server identity, epoch and last sequence of its alerts */
+    void (*placed)(void *context, const char *system_id, uint64_t alert_epoch, uint64_t alert_seq);
+    void *committed_context; /* of both */
 };
 enum writer_phase {
     WRITER_CONNECTING,

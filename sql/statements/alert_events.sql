@@ -10,6 +10,6 @@ SELECT l.seq,
        l.kind, l.school_id
   FROM teldag_data.alert_log l
   JOIN teldag_data.shard_progress p USING (shard)
- WHERE l.shard = $1::int AND l.seq >= $2::bigint
+ WHERE l.shard = $1::int AND l.seq >= $2::bigint AND p.alert_epoch = $4::bigint
  ORDER BY l.seq
  LIMIT $3::bigint

@@ -231,5 +231,68 @@ def test_old_primary_comes_back():
         flock.d.verify()
 
 
+def publisher_meets_the_old_primary(synchronous):
+    """The old primary is up again beside the new one, and only the publisher loses its session: it sends nothing from there."""
+    with World(CONF) as w, Pair(w, synchronous) as pair:
+        flock = Flock(pair)
+        flock.wave()
+        before = Follower(flock.d)
+        wait_for(lambda: len(before.events) == 10, 20, "the first alerts")
+        pair.fail_over()
+        flock.wave()
+        pair.a.shell("sed -i '/synchronous_standby_names/d' $CLUSTER_DIR/data/postgresql.auto.conf")  # nothing holds it back
+        pair.a.up()
+        follower = Follower(flock.d)
+        wait_for(lambda: len(follower.events) == 20, 20, "the alerts of the new primary")
+        new = follower.events[-1]["id"].split("-")[1]
+        wait_for(lambda: flock.d.run("status").returncode == 0, 10, "healthy on the new primary")
+        pair.proxy.listen()
+        pair.b.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'teldagd publisher'")
+        wait_for(lambda: flock.d.logged("is not where the writer is"), 10, "it is not said")
+        flock.wave()
+        newcomer = Follower(flock.d)
+        wait_for(lambda: "finds another server" in flock.d.run("status").stdout, 10, "it is not degraded: " + flock.d.run("status").stdout)
+        time.sleep(3)
+        assert flock.d.run("status").returncode == 1
+        assert len(follower.events) == 20 and not newcomer.events, "something was sent from the old primary"
+        assert follower.process.poll() is None and newcomer.process.poll() is None, "a subscriber was told of the old epoch"
+        assert open(flock.d.log).read().count("is not where the writer is") == 1, "said once"
+        pair.proxy.close()
+        pair.a.crash()
+        for f in (follower, newcomer):
+            assert len(f.expect(pair.b)) == 30
+            assert {e["id"].split("-")[1] for e in f.events} == {new}
+            assert f.stop() == 0
+        wait_for(lambda: flock.d.run("status").returncode == 0, 10, "healthy again")
+        before.kill()
+        flock.d.verify()
+
+
+def test_publisher_meets_the_old_primary():
+    publisher_meets_the_old_primary(True)
+
+
+def test_publisher_meets_the_old_primary_under_its_old_epoch():
+    publisher_meets_the_old_primary(False)
+
+
+def test_publisher_that_stands_still_is_said():
+    """Its session does not answer, while the writer goes on: degraded after some seconds, and well again by itself."""
+    with World(CONF) as w:
+        names, feed = w.feed("school.0"), w.feed("registration.0")
+        d = w.daemon([names, feed]).migrate().start()
+        names.send([school(100, "so")])
+        d.caught_up()
+        pid = int(w.cluster.one("SELECT pid FROM pg_stat_activity WHERE application_name = 'teldagd publisher'"))
+        flow.freeze(pid)
+        try:
+            feed.send([closed(100, 5)])
+            d.caught_up()
+            wait_for(lambda: "publisher of alerts has stood still" in d.run("status").stdout, 15, "not degraded: " + d.run("status").stdout)
+        finally:
+            flow.thaw(pid)
+        wait_for(lambda: d.run("status").returncode == 0, 10, "healthy again")
+
+
 if __name__ == "__main__":
     main({k: v for k, v in list(globals().items()) if k.startswith("test_")})
