@@ -47,6 +47,13 @@ bool epoch_server_is_older(const char *now, const char *known)
     return epoch_database_is_same(now, known) && split(now).timeline < split(known).timeline;
 }
 
+uint64_t epoch_next(uint64_t now_us, uint64_t found, uint64_t known)
+{
+    uint64_t floor = found > known ? found : known;
+
+    return now_us > floor ? now_us : floor + 1;
+}
+
 const char *epoch_renewal(const struct epoch_facts *f)
 {
     struct identity stored = split(f->stored), now = split(f->now);

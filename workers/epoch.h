@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct epoch_facts {
     const char *stored,
@@ -18,5 +19,8 @@ struct epoch_facts {
 bool epoch_database_is_same(const char *now, const char *known);
 /* The same database on an earlier timeline than the one known ("" = none). */
 bool epoch_server_is_older(const char *now, const char *known);
+/* A new epoch at this time (us since 1970): later = larger, also when the clock was set back, than the one found and than any that
+ * this process knew before, of whichever copy of the log. */
+uint64_t epoch_next(uint64_t now_us, uint64_t found, uint64_t known);
 /* NULL: it goes on; otherwise why it needs a new epoch (static text). */
 const char *epoch_renewal(const struct epoch_facts *facts);

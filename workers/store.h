@@ -20,9 +20,10 @@ struct store_shard { /* shard_progress, as believed */
     uint64_t batch, alert_seq, token, alert_epoch, local_seq;
     int32_t today; /* INT32_MIN: not yet */
     char rules_hash[40];
-    char system_id[64]; /* of the server we are connected to: system identifier, timeline, table */
-    char stored_id[64]; /* the one the alert epoch belongs to */
-    bool synchronous;   /* the last transaction was committed under declared synchronous replication */
+    char system_id[64];    /* of the server we are connected to: system identifier, timeline, table */
+    char stored_id[64];    /* the one the alert epoch belongs to */
+    uint64_t latest_epoch; /* the largest this process found or gave out */
+    bool synchronous;      /* the last transaction was committed under declared synchronous replication */
 };
 
 /* One event of a transaction, in stream order per stream. */

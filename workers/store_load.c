@@ -78,6 +78,7 @@ int store_load_shard(struct db *db, struct store_shard *s)
         s->alert_seq = (uint64_t)db_int(r, 0, 1);
         s->token = (uint64_t)db_int(r, 0, 2);
         s->alert_epoch = (uint64_t)db_int(r, 0, 3);
+        s->latest_epoch = s->alert_epoch > s->latest_epoch ? s->alert_epoch : s->latest_epoch;
         snprintf(s->rules_hash, sizeof(s->rules_hash), "%s", db_text(r, 0, 4));
         snprintf(s->stored_id, sizeof(s->stored_id), "%s", db_text(r, 0, 5));
         s->today = db_is_null(r, 0, 6) ? INT32_MIN : (int32_t)db_int(r, 0, 6);
@@ -119,12 +120,10 @@ static void write_identity(struct db *db, struct store_shard *s, uint64_t epoch)
     db_result_free(&r);
 }
 
-/* Later = larger, also when the clock was set back. */
-static uint64_t later_epoch(const struct store_shard *s)
+static uint64_t later_epoch(struct store_shard *s)
 {
-    uint64_t now = (uint64_t)clock_realtime_us();
-
-    return now > s->alert_epoch ? now : s->alert_epoch + 1;
+    s->latest_epoch = epoch_next((uint64_t)clock_realtime_us(), s->alert_epoch, s->latest_epoch);
+    return s->latest_epoch;
 }
 
 int store_renew_epoch(struct db *db, struct store_shard *s, const char *reason)

@@ -348,6 +348,7 @@ int writer_make_ready(struct writer *w)
     if (belief == COMMITMENT_REBUILT)
         w->ledger_valid = false;
     err = settle_epoch(w, &now);
+    w->shard.latest_epoch = now.latest_epoch; /* given out, perhaps, also when that failed */
     if (err)
         return err;
     if (strcmp(now.system_id, w->shard.system_id) != 0)

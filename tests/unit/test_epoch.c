@@ -87,12 +87,27 @@ static void test_older_server(void **state)
     assert_false(epoch_database_is_same(HERE, ""));
 }
 
+/* A copy that was restored knows an older epoch than the one this process gave out on what was replaced. */
+static void test_next_is_later_than_all(void **state)
+{
+    (void)state;
+    assert_int_equal(epoch_next(100, 0, 0), 100);
+    assert_int_equal(epoch_next(100, 99, 98), 100);
+    assert_int_equal(epoch_next(100, 100, 0), 101);
+    assert_int_equal(epoch_next(50, 100, 0), 101);
+    assert_int_equal(epoch_next(50, 40, 100), 101);
+    assert_int_equal(epoch_next(50, 100, 40), 101);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_goes_on),   cmocka_unit_test(test_first),
-        cmocka_unit_test(test_set_back),  cmocka_unit_test(test_another_database),
-        cmocka_unit_test(test_timelines), cmocka_unit_test(test_older_server)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_goes_on),
+                                       cmocka_unit_test(test_first),
+                                       cmocka_unit_test(test_set_back),
+                                       cmocka_unit_test(test_another_database),
+                                       cmocka_unit_test(test_timelines),
+                                       cmocka_unit_test(test_older_server),
+                                       cmocka_unit_test(test_next_is_later_than_all)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
