@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "daemon/bus.h"
 #include "daemon/clock.h"
@@ -193,45 +194,84 @@ static void ask(struct follower *f)
         position_unsent(&f->position, a.request, clock_monotonic_us());
 }
 
-/* Where the log that is now published parts from ours: the last alert that both have. -1 when it cannot be known. */
-static int64_t parting(struct follower *f)
+/* Where the log that is now published parts from ours: the last alert that both have. ERR_MISSING: it cannot be known, because
+ * our epoch, or the one that is published, is not in the history of the database that answers (a copy from before it was
+ * restored once more: what parted us from its epochs is recorded in the database that is gone). */
+static int read_parting(struct follower *f, struct db *db, uint64_t *after)
 {
-    char shard[16], epoch[24];
-    const char *values[] = {shard, epoch};
+    char shard[16], ours[24], other[24];
+    const char *values[] = {shard, ours, other};
     struct db_result *r;
-    struct db *db;
-    int64_t after = -1;
-    int code;
+    int err;
 
     snprintf(shard, sizeof(shard), "%d", f->ctl->config->shard);
-    snprintf(epoch, sizeof(epoch), "%" PRIu64, f->position.epoch);
-    db = ctl_connect(f->ctl, NULL, &code);
-    if (!db)
-        return -1;
-    r = db_query(db,
-                 "SELECT min(after_seq) FROM teldag.alert_epoch WHERE shard = $1::int AND epoch > $2::bigint",
-                 2, values);
-    if (db_rows(r) == 1 && !db_is_null(r, 0, 0))
-        after = db_int(r, 0, 0);
+    snprintf(ours, sizeof(ours), "%" PRIu64, f->position.epoch);
+    snprintf(other, sizeof(other), "%" PRIu64, f->position.other_epoch);
+    r = db_query(
+        db,
+        "SELECT min(after_seq) FILTER (WHERE epoch > $2::bigint), coalesce(bool_or($2::bigint IN (epoch, "
+        "from_epoch)) AND bool_or(epoch = $3::bigint), false) FROM teldag.alert_epoch WHERE shard = $1::int",
+        3, values);
+    err = db_error(db);
+    if (!err && (db_is_null(r, 0, 0) || strcmp(db_text(r, 0, 1), "t") != 0))
+        err = ERR_MISSING;
+    if (!err)
+        *after = (uint64_t)db_int(r, 0, 0);
     db_result_free(&r);
-    db_close(&db);
-    return after;
+    return err;
+}
+
+/* A database that is away does not mean that it was replaced: who goes on by itself asks until it answers. Otherwise why not. */
+static int find_parting(struct follower *f, uint64_t *after, char *why, size_t why_len)
+{
+    struct timespec nap = {1, 0};
+    bool said = false;
+
+    for (;;) {
+        struct db *db = db_open(f->ctl->config->database, "teldagctl");
+        int err = db ? db_error(db) : ERR_NOMEM;
+
+        if (!err)
+            err = read_parting(f, db, after);
+        snprintf(why, why_len, "%s", db ? db_error_text(db) : "out of memory");
+        db_close(&db);
+        if (!err || err == ERR_MISSING || err == ERR_DB_CONFIG || !f->accept || stopped)
+            return err;
+        if (!said)
+            fprintf(
+                stderr,
+                "teldagctl: the alert log is another one now; the database, which knows where it parts from "
+                "ours, does not answer: %s; trying again each second\n",
+                why);
+        said = true;
+        nanosleep(&nap, NULL);
+    }
 }
 
 /* The publisher has another log. EX_OK: going on in it, as the operator said beforehand. */
 static int meet_another_log(struct follower *f)
 {
     struct position *p = &f->position;
-    int64_t after = p->reason == POSITION_NEW_EPOCH && p->epoch ? parting(f) : -1;
-    uint64_t from;
+    uint64_t after = 0, from;
+    char why[400] = "";
+    int err =
+        p->reason == POSITION_NEW_EPOCH && p->epoch ? find_parting(f, &after, why, sizeof(why)) : ERR_MISSING;
 
-    if (after < 0)
-        return ctl_fail(EX_DATAERR,
-                        "the alert log is another one now (the database was replaced): read `teldagctl "
-                        "alerts`, then follow "
-                        "again (stopped before sequence %" PRIu64 ")",
-                        p->next);
-    from = (uint64_t)after + 1 < p->next ? (uint64_t)after + 1 : p->next;
+    if (err && stopped)
+        return EX_OK;
+    if (err && err != ERR_MISSING)
+        return ctl_fail(
+            EX_DATAERR,
+            "the alert log is another one now; the database, which knows where it parts from ours, does "
+            "not answer: %s; follow again when it does, with --after %" PRIu64 "-%" PRIu64,
+            why, p->epoch, p->next - 1);
+    if (err)
+        return ctl_fail(
+            EX_DATAERR,
+            "the alert log is another one now (the database was replaced), and where it parts from ours "
+            "is not known: read `teldagctl alerts`, then follow again (stopped before sequence %" PRIu64 ")",
+            p->next);
+    from = after + 1 < p->next ? after + 1 : p->next;
     fprintf(stderr,
             "teldagctl: the alert log is another one now: what it said after sequence %" PRIu64
             " under epoch %" PRIu64 " no longer stands\n",
@@ -244,8 +284,20 @@ static int meet_another_log(struct follower *f)
     return EX_OK;
 }
 
+/* What to give --after: the end of an alert's id, or of an epoch not known yet its sequence alone. */
+static const char *after_text(const struct follower *f, uint64_t seq, char out[48])
+{
+    if (f->position.epoch)
+        snprintf(out, 48, "%" PRIu64 "-%" PRIu64, f->position.epoch, seq);
+    else
+        snprintf(out, 48, "%" PRIu64, seq);
+    return out;
+}
+
 static int loop(struct follower *f)
 {
+    char after[48];
+
     while (!stopped && !f->output_closed) {
         struct bus_poll items[] = {{.socket = f->sub}, {.socket = f->dealer}};
         uint64_t sleep_us = position_sleep(&f->position, clock_monotonic_us());
@@ -261,23 +313,22 @@ static int loop(struct follower *f)
         if (f->position.mode != POSITION_STOPPED)
             continue;
         if (f->position.reason == POSITION_GONE)
-            return ctl_fail(
-                EX_DATAERR,
-                "the alert log begins after the asked sequence: follow again with --after %" PRIu64,
-                f->position.first_kept - 1);
+            return ctl_fail(EX_DATAERR,
+                            "the alert log begins after the asked sequence: follow again with --after %s",
+                            after_text(f, f->position.first_kept - 1, after));
         if (f->position.reason == POSITION_DAMAGED)
             return ctl_fail(EX_DATAERR,
                             "three answers arrived damaged: look at the way to the daemon, then follow again "
-                            "with --after %" PRIu64,
-                            f->position.next - 1);
+                            "with --after %s",
+                            after_text(f, f->position.next - 1, after));
         err = meet_another_log(f);
         if (err)
             return err;
     }
     if (f->output_closed && f->output_error != EPIPE) /* who reads has gone on purpose */
-        return ctl_fail(
-            EX_IOERR, "cannot write alert %" PRIu64 ": %s; make room, and follow again with --after %" PRIu64,
-            f->unwritten, strerror(f->output_error), f->unwritten - 1);
+        return ctl_fail(EX_IOERR,
+                        "cannot write alert %" PRIu64 ": %s; make room, and follow again with --after %s",
+                        f->unwritten, strerror(f->output_error), after_text(f, f->unwritten - 1, after));
     return EX_OK;
 }
 

@@ -124,6 +124,66 @@ def test_copy_of_the_files():
             copy.stop()
 
 
+def test_two_restores():
+    """The second backup knows nothing of the first restore: where its epoch parts from ours is not known, and nothing is guessed."""
+    with World() as w:
+        spare = w.home + "/spare"
+        os.mkdir(spare)
+        flock = Flock(w, conninfo=hosts(socket_of(w.cluster), spare))
+        flock.wave()
+        one = Copy(w.cluster)
+        flock.wave()
+        two = Copy(w.cluster)
+        first = w.cluster
+
+        def restore(copy):
+            flock.d.kill()
+            w.cluster.crash()
+            if os.path.islink(spare):
+                os.unlink(spare)
+            else:
+                os.rmdir(spare)
+            os.symlink(socket_of(copy), spare)
+            copy.up()
+            w.cluster = copy
+            flock.d.ctl("restored")
+            flock.d.today = "2025-03-04"
+            flock.d.start()
+            flock.d.caught_up()
+
+        try:
+            plain, plain_log = subscribe(flock.d)
+            wait_for(lambda: len(received(plain_log)[0]) == 20, 10, "the first alerts")
+            start = epoch_of(w.cluster)
+            restore(one)
+            flock.wave()
+            middle = epoch_of(one)
+            assert plain.wait(30 * SLOW) == 65 and "--after %d-10" % middle in plain.stderr.read()
+            last = int(one.one("SELECT max(seq) FROM teldag_data.alert_log"))
+            accepting, log = subscribe(flock.d, "--accept")
+            wait_for(lambda: received(log)[0][-1:] == [(middle, last)], 15, "the alerts of the first restore")
+            had = received(log)[0]
+            restore(two)
+            assert two.sql("SELECT from_epoch, after_seq FROM teldag.alert_epoch") == [[str(start), "20"]]
+            assert accepting.wait(30 * SLOW) == 65, "it goes on from a place that is not where the logs part"
+            assert "is not known" in accepting.stderr.read()
+            assert received(log)[0] == had
+            # Who still has the first epoch is told where it parts from the one that is published, and goes on there.
+            early, early_log = subscribe(flock.d, "--accept", after="%d-20" % start)
+            final, end = epoch_of(two), int(two.one("SELECT max(seq) FROM teldag_data.alert_log"))
+            assert final > middle > start and end > 20
+            wait_for(lambda: received(early_log)[0][-1:] == [(final, end)], 15, "the alerts of who did not follow meanwhile")
+            assert received(early_log)[0] == [(final, s) for s in range(21, end + 1)]
+            early.kill()
+            early.wait()
+        finally:
+            for d in w.daemons:
+                d.stop()
+            w.cluster = first
+            one.stop()
+            two.stop()
+
+
 def test_set_back_under_a_running_daemon():
     """The daemon lives through it and has seen more than there is now: nobody needs to say it."""
     with World() as w:
