@@ -14,16 +14,23 @@
 static int renew(struct db *db, int number)
 {
     struct store_shard shard = {.shard = number, .shards = 1};
-    int pid, got = store_lock(db, number, &pid);
+    struct store_holder holder;
+    int got = store_lock(db, number, &holder);
 
     if (got < 0)
         return ctl_database_error(db);
+    if (got == 0 && holder.stranger)
+        return ctl_fail(
+            EX_UNAVAILABLE,
+            "role \"%s\" (backend pid %d) holds the lock of shard %d and is no daemon: end it with "
+            "SELECT pg_terminate_backend(%d)",
+            holder.role, holder.pid, number, holder.pid);
     if (got == 0)
         return ctl_fail(
             EX_UNAVAILABLE,
             "a daemon (backend pid %d) writes shard %d: stop every teldagd on this database, then say "
             "`teldagctl restored` again, and start them",
-            pid, number);
+            holder.pid, number);
     if (store_load_shard(db, &shard) ||
         (shard.alert_epoch && store_renew_epoch(db, &shard, "restored, says the operator")))
         return ctl_database_error(db);

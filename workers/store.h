@@ -32,8 +32,14 @@ struct store_item {
     const struct event *event;
 };
 
-/* Takes the shard's advisory lock: 1 taken, 0 held by another session (*pid), < 0 error. */
-int store_lock(struct db *db, int shard, int *pid);
+/* Who holds the shard's advisory lock: any login of the server can take one. */
+struct store_holder {
+    int pid;
+    char role[64];
+    bool stranger; /* may not write what a daemon writes, so it is none */
+};
+/* Takes it: 1 taken, 0 held by another session, < 0 error. */
+int store_lock(struct db *db, int shard, struct store_holder *holder);
 /* Reads (and makes, the first time) the shard's row. */
 int store_load_shard(struct db *db, struct store_shard *shard);
 /* A new epoch of its alert log under this server's identity, recorded as an act, whatever the rules say. */

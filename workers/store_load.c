@@ -17,30 +17,43 @@
 
 #define LOCK_CLASS 1952804204 /* "teld": the advisory lock's first half; the second is the shard */
 
-int store_lock(struct db *db, int shard, int *pid)
+/* A session that has ended meanwhile has no role, and is nobody to warn of. */
+static void read_holder(struct db *db, const char *const values[], struct store_holder *holder)
+{
+    struct db_result *r = db_query(
+        db,
+        "SELECT l.pid, coalesce(a.usename, ''), NOT w.writes FROM pg_locks l"
+        " LEFT JOIN pg_stat_activity a ON a.pid = l.pid CROSS JOIN LATERAL"
+        " (SELECT a.usesysid IS NULL OR count(*) > 0 AS writes FROM pg_roles r WHERE pg_has_role(a.usesysid, "
+        "r.oid, 'MEMBER') AND (r.rolname IN ('teldag_writer', current_user)"
+        " OR r.oid = (SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'teldag_data'))) w"
+        " WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1::int::oid AND l.objid = $2::int::oid"
+        " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        2, values);
+
+    if (db_rows(r) > 0) {
+        holder->pid = (int)db_int(r, 0, 0);
+        snprintf(holder->role, sizeof(holder->role), "%s", db_text(r, 0, 1));
+        holder->stranger = strcmp(db_text(r, 0, 2), "t") == 0;
+    }
+    db_result_free(&r);
+}
+
+int store_lock(struct db *db, int shard, struct store_holder *holder)
 {
     char class_text[16], shard_text[16];
     const char *values[] = {class_text, shard_text};
     struct db_result *r;
     int got = 0;
 
-    *pid = 0;
+    *holder = (struct store_holder){0};
     snprintf(class_text, sizeof(class_text), "%d", LOCK_CLASS);
     snprintf(shard_text, sizeof(shard_text), "%d", shard);
     r = db_query(db, "SELECT pg_try_advisory_lock($1::int, $2::int)", 2, values);
     got = r && strcmp(db_text(r, 0, 0), "t") == 0;
     db_result_free(&r);
-    if (!got && !db_error(db)) {
-        r = db_query(
-            db,
-            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::int::oid"
-            " AND objid = $2::int::oid AND database = (SELECT oid FROM pg_database WHERE datname = "
-            "current_database())",
-            2, values);
-        if (db_rows(r) > 0)
-            *pid = (int)db_int(r, 0, 0);
-        db_result_free(&r);
-    }
+    if (!got && !db_error(db))
+        read_holder(db, values, holder);
     return db_error(db) ? db_error(db) : got;
 }
 

@@ -95,14 +95,38 @@ static int open_session(struct writer *w)
     return err;
 }
 
+static void say_holder(struct writer *w, const struct store_holder *holder, int *warned)
+{
+    if (!holder->stranger) {
+        writer_say(w, WRITER_WAITING_LOCK,
+                   "another daemon (backend pid %d) writes shard %d; taking over when it ends", holder->pid,
+                   w->shard.shard);
+        return;
+    }
+    writer_say(
+        w, WRITER_WAITING_LOCK,
+        "role \"%s\" (backend pid %d) holds the lock of shard %d and is no daemon: nothing is written; "
+        "end it: SELECT pg_terminate_backend(%d), and see docs/sql.md, Roles",
+        holder->role, holder->pid, w->shard.shard, holder->pid);
+    if (*warned != holder->pid)
+        log_warning(
+            "writer: role \"%s\" (backend pid %d) keeps this daemon out: it holds the lock of shard %d "
+            "and is no daemon",
+            holder->role, holder->pid, w->shard.shard);
+    *warned = holder->pid;
+}
+
 /* Held by another session: wait, say who, take over when it falls free. The old session of a connection we
  * lost holds it too, until the server has settled that session's last transaction: so after the lock its
  * outcome is final. */
 static int take_lock(struct writer *w)
 {
+    int warned = 0;
+
     while (!w->locked) {
         struct timespec nap = {0, 200000000};
-        int pid, got = store_lock(w->db, w->shard.shard, &pid);
+        struct store_holder holder;
+        int got = store_lock(w->db, w->shard.shard, &holder);
         uint64_t seen;
 
         if (got < 0)
@@ -112,9 +136,7 @@ static int take_lock(struct writer *w)
             break;
         seen = store_read_batch(w->db, w->shard.shard);
         w->seen = seen > w->seen ? seen : w->seen;
-        writer_say(w, WRITER_WAITING_LOCK,
-                   "another daemon (backend pid %d) writes shard %d; taking over when it ends", pid,
-                   w->shard.shard);
+        say_holder(w, &holder, &warned);
         writer_refuse_order(w);
         if (writer_is_stopping(w))
             return ERR_CLOSED;

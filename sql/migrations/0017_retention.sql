@@ -3,10 +3,31 @@
 -- logs, and every view and every second computation adds them to what it finds in the logs. docs/privacy.md says what is kept
 -- how long, and why.
 
+-- What was retained. Only retain() below writes here: the writer may add to local_log, so an act there proves nothing by itself.
+CREATE TABLE teldag_data.retention (
+    nth      bigint      PRIMARY KEY,
+    before   smallint    NOT NULL,
+    body     jsonb       NOT NULL,          -- of its act in local_log
+    login    name        NOT NULL DEFAULT session_user,
+    happened timestamptz NOT NULL DEFAULT now()
+);
+
+-- A retention that no act in local_log records is no retention: its transaction cannot be committed.
+CREATE FUNCTION teldag_data.need_retention_act() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM teldag_data.local_log l WHERE l.act = 'retain' AND l.body = NEW.body) THEN
+        RAISE EXCEPTION 'retain: cannot be committed without its act in local_log' USING ERRCODE = '42501';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER need_act AFTER INSERT ON teldag_data.retention DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION teldag_data.need_retention_act();
+
 -- The first school year whose pupils are kept; 0: nothing was ever retained.
 CREATE FUNCTION teldag_data.retained_before() RETURNS int
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(max(left(l.body ->> 'before', 4)::int), 0) FROM teldag_data.local_log l WHERE l.act = 'retain'
+    SELECT coalesce(max(r.before), 0)::int FROM teldag_data.retention r
 $$;
 
 -- Fixed counts and closings, as they stood.
@@ -262,7 +283,7 @@ CREATE FUNCTION teldag_data.retain_refusals(before smallint, as_they_are boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT format('school year %s is needed: its counts are in use until 31 August %s, by clock.today and by the database''s own clock; give %s or an earlier one',
                   teldag_data.year_name(before - 1), before + 1, teldag_data.year_name(t.year - 1))
-    FROM (SELECT teldag_data.year_of(least(min(p.today), current_date)) AS year FROM teldag_data.shard_progress p) t
+    FROM (SELECT teldag_data.year_of(least(min(p.today), (now() AT TIME ZONE 'Europe/Brussels')::date)) AS year FROM teldag_data.shard_progress p) t
     WHERE before > t.year - 1 OR t.year IS NULL
     UNION ALL
     SELECT format('%s shards share this database: stop their daemons, and let one daemon with shard = "0/1" do it', count(*))
@@ -304,10 +325,11 @@ DECLARE
     keys   text;
     sums   text;
     went   jsonb;
+    act    jsonb;
 BEGIN
     SELECT string_agg(r, '; ') INTO why FROM teldag_data.retain_refusals(before, as_they_are) AS r;
     IF why IS NOT NULL THEN
-        RAISE EXCEPTION 'retain: %', why USING ERRCODE = '22023';
+        RAISE EXCEPTION 'cannot retain: %', why USING ERRCODE = '22023';
     END IF;
     SELECT coalesce(array_agg(y.school_year ORDER BY y.school_year), '{}') INTO years
     FROM teldag_data.school_year y
@@ -384,8 +406,12 @@ BEGIN
     WHERE g.observed > coalesce(l.observed, 0)
     ON CONFLICT (school_year, school_id, indicator) DO UPDATE SET observed = r.observed + excluded.observed;
 
-    RETURN jsonb_build_object('before', teldag_data.year_name(before), 'as_they_are', as_they_are, 'rows', went,
-                              'sha256', teldag_data.retained_digest());
+    -- (6) The record; the daemon's transaction adds the act with this body to local_log, or is not committed.
+    SELECT jsonb_build_object('before', teldag_data.year_name(retain.before), 'as_they_are', as_they_are, 'rows', went,
+                              'sha256', teldag_data.retained_digest(), 'nth', coalesce(max(r.nth), 0) + 1)
+    INTO act FROM teldag_data.retention r;
+    INSERT INTO teldag_data.retention (nth, before, body) VALUES ((act ->> 'nth')::bigint, retain.before, act);
+    RETURN act;
 END $$;
 
 -- After the transaction's own alerts: who an alert was about. A subject becomes erased-SHARD-SEQ, of the first row of that alert: who
@@ -394,7 +420,7 @@ CREATE FUNCTION teldag_data.retain_alerts(before smallint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF before > teldag_data.retained_before() THEN
-        RAISE EXCEPTION 'school years before % are not retained', teldag_data.year_name(before) USING ERRCODE = '22023';
+        RAISE EXCEPTION 'cannot blank alerts: school years before % are not retained', teldag_data.year_name(before) USING ERRCODE = '22023';
     END IF;
     CREATE TEMP TABLE gone_subject ON COMMIT DROP AS
     SELECT a.kind, a.school_id, a.school_year, a.grp, a.stream, a.subject, 'erased-' || a.shard || '-' || a.first_seq AS erased

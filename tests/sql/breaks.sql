@@ -189,6 +189,11 @@ DELETE FROM teldag_data.alert_state WHERE kind = 'risk.high';
 INSERT INTO teldag_data.retained_count SELECT 2019, school_id, grp, pupils, gok_pupils, thuistaal, schooltoelage, opleiding_moeder, thuisloos, trekkend, buurt, cells
 FROM teldag_data.count_state LIMIT 1;
 -- check: 95_retained
-INSERT INTO teldag_data.local_log (shard, seq, act, body) VALUES (0, 5, 'retain', jsonb_build_object('before', '2024-2025', 'sha256', teldag_data.retained_digest()));
+INSERT INTO teldag_data.retention (nth, before, body) VALUES (1, 2024, jsonb_build_object('before', '2024-2025', 'sha256', teldag_data.retained_digest()));
+INSERT INTO teldag_data.local_log (shard, seq, act, body) SELECT 0, 5, 'retain', r.body FROM teldag_data.retention r;
+-- check: 95_retained
+INSERT INTO teldag_data.retention (nth, before, body) VALUES (1, 2019, jsonb_build_object('before', '2019-2020', 'sha256', teldag_data.retained_digest()));
+-- check: 95_retained
+INSERT INTO teldag_data.local_log (shard, seq, act, body) VALUES (0, 5, 'retain', jsonb_build_object('before', '2019-2020', 'sha256', teldag_data.retained_digest()));
 -- check: 60_positions
 INSERT INTO teldag_data.retained_position VALUES (1, 1, 2, 3);

@@ -58,6 +58,29 @@ obtains 0 'a board reader provokes an error that would quote another row' "SELEC
 obtains refused 'a board reader copies a table' 'COPY teldag_data.count_state TO STDOUT'
 obtains refused 'a board reader makes a view of the owner its own' 'ALTER VIEW teldag_own.count SET (security_invoker = false)'
 obtains refused 'a board reader makes a function run as the owner' 'CREATE FUNCTION teldag_own.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS $$ SELECT 1 $$'
+# EXPLAIN ANALYZE says which nodes ran and how many rows each gave: it must not tell whether another school, or a school year
+# that is not published yet, has a value. Every view, every column of a type that can be asked for.
+plans() { # login, schema, known
+    in_database rights -At -v schema="$2" -v known="$3" -f "$here/rights_plans.sql" >"$CLUSTER_DIR/plans.sql"
+    login "$1" -f "$CLUSTER_DIR/plans.sql"
+}
+same_plans() { # login, schema, text of the attempt, where from, known...
+    local who=$1 schema=$2 attempt=$3 where=$4 nothing known plan got=0
+    shift 4
+    nothing=$(plans "$who" "$schema" nothing) || true
+    if [ "$(grep -c "^$schema\." <<<"$nothing")" -ge 40 ] && [[ $nothing != *ERROR* ]]; then pass; else fail "rights: plans of $schema: $nothing"; fi
+    for known in "$@"; do
+        if plan=$(diff <(echo "$nothing") <(plans "$who" "$schema" "$known")); then pass; else
+            fail "rights: $schema: plans tell that a $known exists: $(head -20 <<<"$plan")"
+            got=$((got + $(grep -c '^>' <<<"$plan")))
+        fi
+    done
+    attempts+=("$attempt"$'\t'"$got"$'\t'"$where")
+}
+same_plans ann teldag_own 'EXPLAIN ANALYZE tells whether another school has a value' 'SQL login bound to board B1' school value
+in_database rights -o /dev/null -c 'CREATE ROLE tim LOGIN IN ROLE teldag_public_reader' -c "UPDATE teldag_data.shard_progress SET today = '1995-01-01'"
+same_plans tim teldag_public 'EXPLAIN ANALYZE tells what is not published' 'SQL login of teldag_public_reader' value
+
 if answer=$("$(cluster_bin)/pg_dump" -d "$(cluster_conninfo rights) user=ann" -n teldag_own -n teldag_data -n teldag 2>&1); then
     fail 'rights: ann dumps'
 elif [[ $answer == *'permission denied'* && $answer != *COPY* ]]; then
@@ -80,10 +103,10 @@ if [ "$(login holder -c 'BEGIN; DROP POLICY owner ON teldag_data.count_state; SE
 printf '%s\n' "${attempts[@]}" | /usr/bin/python3 -c '
 import sys
 sys.path.insert(0, sys.argv[1] + "/tests/system")
-sys.argv[0] = "sql_rights"
+sys.argv[0] = "rights_readers.sh"
 from security_record import record
 for line in sys.stdin:
-    attempt, got = line.rstrip("\n").split("\t")
-    record(attempt, "SQL login bound to board B1", {"refused": "refused", "0": "0 rows"}.get(got, "rows of its own school only"))
+    attempt, got, *where = line.rstrip("\n").split("\t")
+    record(attempt, where[0] if where else "SQL login bound to board B1", {"refused": "refused", "0": "0 rows"}.get(got, "only rows of its own school"))
 ' "$top"
-in_database rights -c 'REASSIGN OWNED BY holder TO postgres' -c 'DROP OWNED BY holder, ann, bob, pat' -c 'DROP ROLE holder, ann, bob, pat'
+in_database rights -c 'REASSIGN OWNED BY holder TO postgres' -c 'DROP OWNED BY holder, ann, bob, pat, tim' -c 'DROP ROLE holder, ann, bob, pat, tim'

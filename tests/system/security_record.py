@@ -19,7 +19,7 @@ def record(attempt, where, obtained):
     """attempt: what was tried; where: from which place; obtained: frames, rows or text ("0 frames")."""
     global _started
     folder = os.environ.get("SECURITY_OUT") or os.path.join(TOP, "build/security")
-    test = os.path.splitext(os.path.basename(sys.argv[0]))[0] or "python"
+    test = os.path.basename(sys.argv[0]).removesuffix(".py") or "python"
     os.makedirs(folder, exist_ok=True)
     with _lock, open(os.path.join(folder, test + ".jsonl"), "a" if _started else "w") as out:
         _started = True

@@ -46,7 +46,7 @@ def add_up(lines):
 def render(rows):
     lines = ["| attempt | from where | tried | frames or rows obtained | test |", "|---|---|---:|---|---|"]
     for (attempt, where), row in sorted(rows.items(), key=lambda item: (item[1]["test"], item[0])):
-        cells = (attempt, where, row["tries"], "; ".join(row["obtained"]), "`%s.py`" % row["test"])
+        cells = (attempt, where, row["tries"], "; ".join(row["obtained"]), "`%s`" % (row["test"] if "." in row["test"] else row["test"] + ".py"))
         lines.append("| %s |" % " | ".join(str(c).replace("|", "\\|") for c in cells))
     return "\n".join(lines) + "\n"
 

@@ -132,6 +132,15 @@ def test_retain():
             retain(d, code=64, before=wrong)
         assert shown(w) == before
 
+        # the daemon's login by itself: neither its word that something was retained, nor a retention that nothing records
+        where = "SQL login of the daemon (teldag_writer)"
+        logins.refused("wim", "blank alerts after a forged act retain", "BEGIN; INSERT INTO teldag_data.local_log (shard, seq, act, body) SELECT 0, 1 + max(seq), 'retain',"
+                       " '{\"before\": \"2099-2100\"}' FROM teldag_data.local_log; SELECT teldag_data.retain_alerts(2099::smallint); COMMIT", where)
+        logins.refused("wim", "retain without the act that records it", "SELECT teldag_data.retain(2019::smallint, true)", where)
+        logins.refused("wim", "record a retention", "INSERT INTO teldag_data.retention (nth, before, body) VALUES (1, 2099, '{}') RETURNING 1", where)
+        logins.refused("wim", "retain a school year that is needed", "SELECT teldag_data.retain(2098::smallint, true)", where)
+        assert shown(w) == before and w.cluster.one("SELECT teldag_data.retained_before()") == "0"
+
         retain(d, "--as-they-are")
         d.verify()
         after = shown(w)

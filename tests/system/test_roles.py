@@ -5,9 +5,11 @@ everything, and what its login tries besides is refused. Beside it readers bound
 import json
 import os
 import shutil
+import subprocess
 
 import harness
-from harness import TOP, World, closed, generate, registration, school
+from flow import writer_status
+from harness import TOP, World, closed, generate, registration, school, wait_for
 from security_record import record
 
 ROLES = ["teldag_writer", "teldag_reader", "teldag_inspection_reader", "teldag_board_reader", "teldag_school_reader", "teldag_public_reader"]
@@ -97,6 +99,26 @@ def test_the_daemon_is_no_owner():
         logins.refused("wim", "bind a reader to a board", "SELECT teldag_data.grant_board('wim', 'B1')", where)
         logins.refused("wim", "forge a migration", "INSERT INTO teldag_data.schema_migration (version) VALUES ('9999_x')", where)
         d.verify()
+        assert d.stop() == 0
+        expect_stranger_is_named(w, logins, d)
+
+
+def expect_stranger_is_named(w, logins, d):
+    """PostgreSQL lets every login take any advisory lock, the daemon's too: the daemon says who keeps it out, and how to end that."""
+    w.cluster.sql("CREATE ROLE eve LOGIN")
+    eve = w.spawn(["psql", "-X", "-q", "-A", "-t", "-d", logins.of("eve")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    eve.stdin.write("SELECT pg_advisory_lock(1952804204, 0); SELECT pg_backend_pid();\n")
+    eve.stdin.flush()
+    pid = next(int(line) for line in iter(eve.stdout.readline, "") if line.strip())
+    assert "\"eve\" (backend pid %d)" % pid in d.run("restored").stderr
+    d.start()
+    says = "role \"eve\" (backend pid %d) holds the lock of shard 0 and is no daemon" % pid
+    wait_for(lambda: says in (writer_status(d) or {"message": ""})["message"], 20, "the status does not name eve")
+    assert d.logged("warning: writer: role \"eve\" (backend pid %d) keeps this daemon out" % pid), open(d.log).read()[-1000:]
+    assert not d.logged("another daemon")
+    w.cluster.sql("SELECT pg_terminate_backend(%d)" % pid)
+    d.caught_up()
+    d.verify()
 
 
 def test_boards_and_schools():

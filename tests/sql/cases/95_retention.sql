@@ -26,6 +26,22 @@ SELECT t.is('plan', (SELECT array_agg(p.what || ' ' || p.school_year || ' ' || p
     ARRAY['beslissing events  1', 'controle events  2', 'dead letters, their bytes  1', 'poah events  1', 'registration events 2017-2018 41',
           'registration events 2018-2019 43',
           'rows of alerts, their pupil 2018-2019 2', 'toah events  1', 'verklaring events  1', 'vlp events  1']);
+-- Without its act it cannot be committed; an act that says so without it is not believed.
+CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE statement;
+    SET CONSTRAINTS ALL IMMEDIATE;
+    RETURN 'done';
+EXCEPTION WHEN OTHERS THEN RETURN sqlerrm;
+END $$;
+SELECT t.is('no act', pg_temp.refused('SELECT teldag_data.retain(2019::smallint, true)'), 'retain: cannot be committed without its act in local_log');
+SELECT t.is('nothing went', (SELECT count(*) FROM teldag_data.registration_log WHERE school_year < 2019), 84::bigint);
+BEGIN;
+INSERT INTO teldag_data.local_log (shard, seq, act, body) VALUES (0, 1, 'retain', '{"before": "2099-2100"}');
+SELECT teldag_data.retained_before() AS before \gset
+SELECT pg_temp.refused('SELECT teldag_data.retain_alerts(2099::smallint)') AS alerts \gset
+ROLLBACK;
+SELECT t.is('an act alone', :before, 0), t.is('its alerts', :'alerts'::text, 'cannot blank alerts: school years before 2099-2100 are not retained'::text);
 INSERT INTO teldag_data.local_log (shard, seq, act, body) SELECT 0, 1, 'retain', teldag_data.retain(2019::smallint, true);
 SELECT teldag_data.retain_alerts(2019::smallint);
 SELECT t.is('nothing is left', (SELECT count(*) FROM teldag_data.retain_plan(2019::smallint)), 0::bigint),
