@@ -5,14 +5,13 @@
  * when everything it can match is. */
 #include "daemon/allow.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "daemon/config_tree.h"
 #include "daemon/curve_keys.h"
+#include "daemon/secret_file.h"
 #include "daemon/wire.h"
 
 #define KEYS_MAX     1024
@@ -194,27 +193,17 @@ static int take_list(struct reader *r, const config_setting_t *root, struct allo
     return 0;
 }
 
-/* Who can change the list lets himself in. */
-static int check_owner(struct reader *r)
-{
-    struct stat info;
-    if (stat(r->path, &info) != 0)
-        return fail(r, 0, "cannot be read: %s", strerror(errno));
-    if (info.st_mode & 022)
-        return fail(r, 0, "others may change it (mode %04o); run: chmod go-w %s",
-                    (unsigned)(info.st_mode & 07777), r->path);
-    return 0;
-}
-
 struct allow *allow_load(const char *path, allow_known_kind *known, char *error, size_t error_len)
 {
     struct reader r = {path, error, error_len, known};
     struct allow *list = calloc(1, sizeof *list);
     config_t tree;
+    char reason[512];
     config_init(&tree);
-    int err = list ? check_owner(&r) : fail(&r, 0, "out of memory");
-    if (!err)
-        err = config_tree_read(&tree, path, error, error_len);
+    /* Who can change the list lets himself in. */
+    int fd = list ? secret_file_open(path, SECRET_FILE_CHANGE, reason, sizeof reason) : -1;
+    int err = fd >= 0 ? config_tree_read(&tree, fd, path, error, error_len)
+                      : fail(&r, 0, "%s", list ? reason : "out of memory");
     if (!err)
         err = take_list(&r, config_root_setting(&tree), list);
     config_destroy(&tree);

@@ -5,18 +5,25 @@
 #include "daemon/config_text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define FILE_BYTES_MAX (1 << 20)
 
 char *config_text_read(const char *path, char *error, size_t error_len)
 {
+    return config_text_read_fd(open(path, O_RDONLY | O_CLOEXEC), error, error_len);
+}
+
+char *config_text_read_fd(int fd, char *error, size_t error_len)
+{
     char *text = NULL;
-    FILE *file = fopen(path, "re");
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     struct stat info;
     size_t len = 0;
     if (!file || fstat(fileno(file), &info) != 0) {
@@ -46,6 +53,8 @@ out:
         text[len] = '\0';
     if (file)
         fclose(file);
+    else if (fd >= 0)
+        close(fd);
     return text;
 }
 

@@ -10,6 +10,8 @@
 /* The whole file as text; NULL with the reason ("cannot be read: ...") in error when it cannot be read, is a folder, is
  * larger than 1 MiB or has zero bytes. The caller frees it. */
 char *config_text_read(const char *path, char *error, size_t error_len);
+/* The same of a file that is open already (fd -1: errno says why not), and closes it. */
+char *config_text_read_fd(int fd, char *error, size_t error_len);
 
 /* The line of the first directive (@include), 0 when there is none: an error then always has one file and one line. */
 unsigned config_text_find_directive(const char *text);

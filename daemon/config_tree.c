@@ -69,9 +69,9 @@ size_t config_tree_distance(const char *a, const char *b)
     return row[lb];
 }
 
-int config_tree_read(config_t *tree, const char *path, char *error, size_t error_len)
+int config_tree_read(config_t *tree, int fd, const char *path, char *error, size_t error_len)
 {
-    char reason[256], *wide = NULL, *text = config_text_read(path, reason, sizeof reason);
+    char reason[256], *wide = NULL, *text = config_text_read_fd(fd, reason, sizeof reason);
     int err = ERR_INVALID;
     unsigned directive = text ? config_text_find_directive(text) : 0;
     if (!text)

@@ -9,8 +9,9 @@
 
 #include "daemon/err.h"
 
-/* Fills an initialised tree, whose end stays the caller's; otherwise ERR_INVALID and the reason. */
-int config_tree_read(config_t *tree, const char *path, char *error, size_t error_len) MUST_CHECK;
+/* Fills an initialised tree, whose end stays the caller's, from an open file, which it closes; otherwise ERR_INVALID and
+ * the reason. */
+int config_tree_read(config_t *tree, int fd, const char *path, char *error, size_t error_len) MUST_CHECK;
 /* Writes "path:line: ..." (line 0: none) and returns ERR_INVALID. */
 int config_tree_fail(char *error, size_t error_len, const char *path, unsigned line, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

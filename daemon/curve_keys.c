@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Making and reading key files. A secret that others can read is refused: a key only protects who alone has it. The
- * files of a service's credential store are root's and may show the group the service runs in. */
+ * Making and reading key files. A secret that others can read is refused: a key only protects who alone has it. */
 #include "daemon/curve_keys.h"
 
 #include <errno.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/bus.h"
+#include "daemon/secret_file.h"
 
 #define KEY_CHARACTERS (CURVE_KEY_TEXT - 1)
 
@@ -79,45 +79,18 @@ out:
 
 /* 2. Reading. */
 
-static bool is_credential(const char *path)
-{
-    const char *directory = getenv("CREDENTIALS_DIRECTORY");
-    size_t len = directory ? strlen(directory) : 0;
-    return len > 1 && strncmp(path, directory, len) == 0 && path[len] == '/';
-}
-
-static int check_secret(int fd, const char *path, char *error, size_t error_len)
-{
-    struct stat info;
-    mode_t refused = is_credential(path) ? 037 : 077;
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        snprintf(error, error_len, "%s: not a regular file", path);
-        return ERR_INVALID;
-    }
-    if (info.st_mode & refused) {
-        snprintf(error, error_len, "%s: others may read it (mode %04o); run: chmod 600 %s", path,
-                 (unsigned)(info.st_mode & 07777), path);
-        return ERR_INVALID;
-    }
-    if (info.st_uid != geteuid() && info.st_uid != 0) {
-        snprintf(error, error_len, "%s: belongs to another user, who can change it", path);
-        return ERR_INVALID;
-    }
-    return 0;
-}
-
 /* One line of 40 characters; a newline may end it. */
 static int read_key(const char *path, bool secret, char out[CURVE_KEY_TEXT], char *error, size_t error_len)
 {
     char text[CURVE_KEY_TEXT + 4];
-    int err = ERR_INVALID, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    char reason[512] = "";
+    int err = ERR_INVALID, fd = secret ? secret_file_open(path, SECRET_FILE_READ, reason, sizeof reason)
+                                       : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     ssize_t got;
     if (fd < 0) {
-        snprintf(error, error_len, "%s: %s", path, strerror(errno));
+        snprintf(error, error_len, "%s: %s", path, secret ? reason : strerror(errno));
         return ERR_INVALID;
     }
-    if (secret && check_secret(fd, path, error, error_len))
-        goto out;
     got = read(fd, text, sizeof text - 1);
     while (got > 0 && (text[got - 1] == '\n' || text[got - 1] == '\r'))
         got--;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * links: daemon/allow.o daemon/config_text.o daemon/config_tree.o daemon/wire.o daemon/curve_keys.o daemon/err.o daemon/clock.o daemon/log.o
+ * links: daemon/allow.o daemon/config_text.o daemon/config_tree.o daemon/secret_file.o daemon/wire.o daemon/curve_keys.o daemon/err.o daemon/clock.o daemon/log.o
  * links: daemon/bus.o daemon/bus_gate.o daemon/bus_guard.o daemon/bus_curve.o
  *
  * The allow-list as a text and as answers, and the files of keys. */
@@ -189,6 +189,36 @@ static void test_file_others_may_change(void **state)
     assert_null(allow_load("/nonexistent/list", known, error, sizeof error));
 }
 
+static void expect_refused(const char *name, const char *says)
+{
+    struct allow *list = allow_load(name, known, error, sizeof error);
+    if (list || !strstr(error, says))
+        fail_msg("%s: %s, not \"%s\"", name, list ? "taken" : error, says);
+}
+
+/* What is no file of ours: another's, a link to one that is, a pipe, a folder. */
+static void test_file_of_somebody_else(void **state)
+{
+    (void)state;
+    char link[300];
+    struct allow *list = load("keys = ();");
+    assert_non_null(list);
+    allow_free(&list);
+    snprintf(link, sizeof link, "%s.link", path);
+    assert_int_equal(symlink(path, link), 0);
+    expect_refused(link, "a symbolic link; name the file itself");
+    unlink(link);
+    assert_int_equal(mkfifo(link, 0600), 0);
+    expect_refused(link, "not a regular file"); /* and does not wait for a writer */
+    unlink(link);
+    expect_refused("/tmp", "not a regular file");
+    if (geteuid() != 0)
+        skip(); /* only root can give files away */
+    assert_int_equal(chown(path, 4242, 4242), 0);
+    expect_refused(path, "belongs to user 4242, who could change it; run: chown 0 ");
+    assert_int_equal(chown(path, 0, 0), 0);
+}
+
 static void write_text(const char *name, const char *text, mode_t mode)
 {
     FILE *file = fopen(name, "w");
@@ -200,12 +230,14 @@ static void write_text(const char *name, const char *text, mode_t mode)
 static void test_key_files(void **state)
 {
     (void)state;
-    char secret[300], other[300], folder[300], public_key[CURVE_KEY_TEXT], again[CURVE_KEY_TEXT];
+    char secret[300], other[300], folder[300], deeper[300], climbing[700], public_key[CURVE_KEY_TEXT],
+        again[CURVE_KEY_TEXT];
     struct stat info;
     struct curve_keys *keys;
 
     snprintf(secret, sizeof secret, "%s.secret", path);
     snprintf(other, sizeof other, "%s.secret.pub", path);
+    snprintf(deeper, sizeof deeper, "%s.deeper", path);
     assert_int_equal(curve_keys_generate(secret, public_key, error, sizeof error), 0);
     assert_int_equal(stat(secret, &info), 0);
     assert_int_equal(info.st_mode & 07777, 0600);
@@ -224,13 +256,27 @@ static void test_key_files(void **state)
     assert_null(curve_keys_load(secret, error, sizeof error));
     assert_non_null(strstr(error, "others may read it (mode 0640)"));
     snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(secret, '/') - secret), secret);
-    setenv("CREDENTIALS_DIRECTORY", folder, 1); /* a credential may show the service's group */
-    keys = curve_keys_load(secret, error, sizeof error);
-    assert_non_null(keys);
-    curve_keys_free(&keys);
+    if (geteuid() == 0) { /* a credential of root's may show the service's group */
+        setenv("CREDENTIALS_DIRECTORY", folder, 1);
+        keys = curve_keys_load(secret, error, sizeof error);
+        assert_non_null(keys);
+        curve_keys_free(&keys);
+    }
+    assert_int_equal(mkdir(deeper, 0700), 0);
+    setenv("CREDENTIALS_DIRECTORY", deeper, 1); /* and not a file beside them, reached through them */
+    snprintf(climbing, sizeof climbing, "%s/../%s", deeper, strrchr(secret, '/') + 1);
+    assert_null(curve_keys_load(climbing, error, sizeof error));
+    assert_non_null(strstr(error, "others may read it (mode 0640)"));
+    rmdir(deeper);
+    setenv("CREDENTIALS_DIRECTORY", folder, 1);
     chmod(secret, 0644);
     assert_null(curve_keys_load(secret, error, sizeof error));
     unsetenv("CREDENTIALS_DIRECTORY");
+    chmod(secret, 0600);
+    assert_int_equal(symlink(secret, deeper), 0);
+    assert_null(curve_keys_load(deeper, error, sizeof error));
+    assert_non_null(strstr(error, "a symbolic link"));
+    unlink(deeper);
     write_text(secret, A "x\n", 0600);
     assert_null(curve_keys_load(secret, error, sizeof error));
     assert_null(strstr(error, A));
@@ -265,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_rights_compared),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_file_others_may_change),
+        cmocka_unit_test(test_file_of_somebody_else),
         cmocka_unit_test(test_key_files),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

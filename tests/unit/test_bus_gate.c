@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * links: daemon/bus.o daemon/bus_gate.o daemon/bus_guard.o daemon/bus_curve.o daemon/allow.o daemon/curve_keys.o
- * links: daemon/config_text.o daemon/config_tree.o daemon/wire.o daemon/clock.o daemon/log.o daemon/err.o
+ * links: daemon/config_text.o daemon/config_tree.o daemon/secret_file.o daemon/wire.o daemon/clock.o daemon/log.o daemon/err.o
  *
  * Guarded sockets against real peers in this process: what the system tests cannot time, such as an authenticator that
  * is gone and the order of subscriptions within libzmq. Peers use ZeroMQ as any stranger would. */

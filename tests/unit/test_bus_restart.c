@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * links: daemon/bus.o daemon/bus_gate.o daemon/bus_guard.o daemon/bus_curve.o daemon/allow.o daemon/curve_keys.o
- * links: daemon/config_text.o daemon/config_tree.o daemon/wire.o daemon/clock.o daemon/log.o daemon/err.o
+ * links: daemon/config_text.o daemon/config_tree.o daemon/secret_file.o daemon/wire.o daemon/clock.o daemon/log.o daemon/err.o
  *
  * A publisher that dies while its answers wait unread. libzmq looks at what happened to a connection after each hundred
  * frames read, and with ZMQ_IMMEDIATE threw the rest away there, in the middle of a message: it aborted ("!_more"). */

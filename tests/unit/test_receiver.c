@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * links: workers/receiver_worker.o workers/position.o workers/inbox.o workers/stream_status.o
  * links: daemon/bus.o daemon/bus_gate.o daemon/bus_guard.o daemon/bus_curve.o daemon/allow.o daemon/curve_keys.o
- * links: daemon/config_text.o daemon/config_tree.o
+ * links: daemon/config_text.o daemon/config_tree.o daemon/secret_file.o
  * links: daemon/wire.o daemon/clock.o daemon/log.o daemon/err.o workers/pseudonym.o workers/pseudonym_keys.o
  * links: workers/event_decode.o workers/event_json.o workers/event_value.o workers/event_batch.o
  * links: workers/event_table.o
