@@ -14,12 +14,21 @@
 
 #define LINE_BYTES  (WIRE_EVENT_MAX + 1) /* with the CR that may end it */
 #define HEAD_BYTES  1024                 /* of an oversize line, in the notice */
-#define HEAD_LOOKED 1536 /* scrubbed before the cut, so that a number across it is seen whole */
+#define HEAD_LOOKED 2048  /* scrubbed before the cut, so that a number across it is seen whole */
+#define DIGEST_PART 65536 /* bytes of an oversize line that are scrubbed at once for its digest */
+#define DIGEST_TAIL 4096  /* in the last of them a place is sought where no number can be cut */
 #define ARENA_BYTES (FEED_BATCH_BYTES + PSEUDONYM_LINE_ROOM((size_t)LINE_BYTES))
 
 #define YEAR_FIRST 1990
 #define YEAR_COUNT 110
 enum { FAULT_NEW = 1, FAULT_TOLD };
+
+struct
+    digest { /* of a line without its national numbers: with them, whoever knows the rest could try them all */
+    crypto_hash_sha256_state state;
+    char *part; /* not digested yet; its second half is room to scrub */
+    size_t len;
+};
 
 struct feed_lines {
     struct pseudonym_line *pupils;
@@ -31,7 +40,7 @@ struct feed_lines {
     size_t len;
     bool oversize; /* line holds its beginning; digest and length go on */
     uint64_t length;
-    crypto_hash_sha256_state digest;
+    struct digest digest;
     uint8_t faults[PUPIL_FAULT_COUNT],
         year_faults[YEAR_COUNT]; /* 0 never seen, else FAULT_NEW or FAULT_TOLD */
 };
@@ -46,7 +55,8 @@ struct feed_lines *feed_lines_new(const struct pseudonym_keys *keys)
     l->pupils = pseudonym_line_new(keys);
     l->arena = malloc(ARENA_BYTES);
     l->line = malloc(LINE_BYTES);
-    if (!l->arena || !l->line || !l->pupils)
+    l->digest.part = malloc(2 * DIGEST_PART);
+    if (!l->arena || !l->line || !l->digest.part || !l->pupils)
         feed_lines_free(&l);
     return l;
 }
@@ -57,7 +67,10 @@ void feed_lines_free(struct feed_lines **lines)
         return;
     if ((*lines)->line)
         sodium_memzero((*lines)->line, LINE_BYTES);
+    if ((*lines)->digest.part)
+        sodium_memzero((*lines)->digest.part, 2 * DIGEST_PART);
     pseudonym_line_free(&(*lines)->pupils);
+    free((*lines)->digest.part);
     free((*lines)->arena);
     free((*lines)->line);
     free(*lines);
@@ -129,16 +142,68 @@ static size_t escape_json(const char *in, size_t len, char *out)
     return used;
 }
 
+static void begin_digest(struct digest *d)
+{
+    crypto_hash_sha256_init(&d->state);
+    d->len = 0;
+}
+
+/* Digests the first len bytes of the part: as they are, or scrubbed when they hold a number. */
+static void digest_part(struct digest *d, size_t len)
+{
+    char *copy = d->part + DIGEST_PART;
+    memcpy(copy, d->part, len);
+    size_t spelled = pseudonym_spell_out(copy, len), left = pseudonym_scrub(copy, spelled);
+    if (left == spelled) /* what stands for a number is always shorter */
+        crypto_hash_sha256_update(&d->state, (const unsigned char *)d->part, len);
+    else
+        crypto_hash_sha256_update(&d->state, (const unsigned char *)copy, left);
+    sodium_memzero(copy, len);
+    memmove(d->part, d->part + len, d->len - len);
+    sodium_memzero(d->part + d->len - len, len);
+    d->len -= len;
+}
+
+/* A place in the full part that no number spans: behind a letter that is part of no escape. There is none in 4 KiB of digits
+ * and punctuation: then all digits around the cut go, so that no half of a number is digested. */
+static size_t cut_part(struct digest *d)
+{
+    for (size_t i = DIGEST_PART; i > DIGEST_PART - DIGEST_TAIL; i--)
+        if (memchr("\"ghijklmopqswxyzGHIJKLMNOPQRSTUVWXYZ", d->part[i - 1], 36) && d->part[i - 2] != '\\')
+            return i;
+    for (size_t i = DIGEST_PART - 2 * PSEUDONYM_WIDEST; i < DIGEST_PART; i++)
+        d->part[i] = '#';
+    return DIGEST_PART - PSEUDONYM_WIDEST;
+}
+
+static void add_digest(struct digest *d, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        size_t piece = len < DIGEST_PART - d->len ? len : DIGEST_PART - d->len;
+        memcpy(d->part + d->len, bytes, piece);
+        d->len += piece;
+        bytes += piece;
+        len -= piece;
+        if (d->len == DIGEST_PART)
+            digest_part(d, cut_part(d));
+    }
+}
+
+static void end_digest(struct digest *d, uint8_t sha256[32])
+{
+    digest_part(d, d->len);
+    crypto_hash_sha256_final(&d->state, sha256);
+}
+
 /* Stands in the journal for a line over 1 MiB; the daemon dead-letters it as too large. */
 static void push_notice(struct feed_lines *l, uint64_t length, const uint8_t sha256[32], char *head,
                         size_t head_len)
 {
     char hex[65], *out = l->arena + l->used;
     size_t used;
-    /* The last bytes may be the beginning of a number that was cut; however it is spelled, it is gone with 32
-     * of them. */
+    /* The last bytes may be the beginning of a number that was cut. */
     head_len = pseudonym_scrub(head, head_len);
-    head_len -= head_len < 32 ? head_len : 32;
+    head_len -= head_len < PSEUDONYM_WIDEST ? head_len : PSEUDONYM_WIDEST;
     if (head_len > HEAD_BYTES)
         head_len = HEAD_BYTES;
     sodium_bin2hex(hex, sizeof hex, sha256, 32);
@@ -202,7 +267,9 @@ static void push_whole(struct feed_lines *l, const char *line, size_t len)
     }
     uint8_t sha256[32];
     char head[HEAD_LOOKED];
-    crypto_hash_sha256(sha256, (const unsigned char *)line, len);
+    begin_digest(&l->digest);
+    add_digest(&l->digest, line, len);
+    end_digest(&l->digest, sha256);
     memcpy(head, line, sizeof head);
     push_notice(l, len, sha256, head, sizeof head);
     sodium_memzero(head, sizeof head);
@@ -219,22 +286,24 @@ static void extend_line(struct feed_lines *l, const char *bytes, size_t len)
     if (!l->oversize) {
         l->oversize = true;
         l->length = l->len;
-        crypto_hash_sha256_init(&l->digest);
-        crypto_hash_sha256_update(&l->digest, (const unsigned char *)l->line, l->len);
+        begin_digest(&l->digest);
+        add_digest(&l->digest, l->line, l->len);
         while (l->len < HEAD_LOOKED && len > 0) { /* can only be when one piece is longer than all room */
             l->line[l->len++] = *bytes;
-            crypto_hash_sha256_update(&l->digest, (const unsigned char *)bytes++, 1);
+            add_digest(&l->digest, bytes++, 1);
             l->length++;
             len--;
         }
     }
-    crypto_hash_sha256_update(&l->digest, (const unsigned char *)bytes, len);
+    add_digest(&l->digest, bytes, len);
     l->length += len;
 }
 
 static void forget_line(struct feed_lines *l)
 {
     sodium_memzero(l->line, l->oversize ? LINE_BYTES : l->len);
+    if (l->oversize)
+        sodium_memzero(l->digest.part, l->digest.len);
     l->oversize = false;
     l->len = 0;
 }
@@ -243,7 +312,7 @@ static void end_line(struct feed_lines *l)
 {
     if (l->oversize) {
         uint8_t sha256[32];
-        crypto_hash_sha256_final(&l->digest, sha256);
+        end_digest(&l->digest, sha256);
         push_notice(l, l->length, sha256, l->line, HEAD_LOOKED);
     } else {
         push_whole(l, l->line, l->len);

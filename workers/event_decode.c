@@ -144,7 +144,7 @@ struct found {
 };
 static struct found show_text(const struct event_decoder *d, struct json_span s, const char *quote)
 {
-    char copy[4 * FOUND_MAX];
+    char copy[8 * FOUND_MAX]; /* room for a whole number in its widest spelling behind what is shown */
     struct found f;
     size_t len = s.len < sizeof copy ? s.len : sizeof copy;
     if (len)
@@ -206,7 +206,8 @@ static bool has_11_digits(const char *s, size_t len)
 {
     int digits = 0;
     for (size_t i = 0; i < len; i++)
-        digits += s[i] >= '0' && s[i] <= '9';
+        digits += (s[i] >= '0' && s[i] <= '9') ||
+                  s[i] < 0; /* a digit of another script has at least one such byte */
     return digits >= 11;
 }
 
@@ -464,6 +465,11 @@ static int read_pupil(struct event_decoder *d, const struct target *to, const st
     } else if (!value_parse_pupil(t->text.at, t->text.len, pupil)) {
         return refuse(d, "%s%.*s: must be %s, is %" PRIu32 " bytes of other text", m->prefix,
                       (int)m->name.len, m->name.at, dated ? dated_pupil : plain_pupil, t->text.len);
+    } else if (value_has_long_repeat(t->text.at, t->text.len)) {
+        return refuse(
+            d,
+            "%s%.*s: must be a pseudonym, has one hex digit %d times in a row like a number that was padded",
+            m->prefix, (int)m->name.len, m->name.at, PUPIL_REPEAT_MAX);
     } else if (to->key) {
         err = read_key_id(d, to);
     }

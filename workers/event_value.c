@@ -132,6 +132,17 @@ bool value_parse_pupil(const char *s, size_t len, uint8_t out[16])
     return true;
 }
 
+bool value_has_long_repeat(const char *s, size_t len)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < len; i++) {
+        same = i > 0 && value_hex_digit(s[i]) == value_hex_digit(s[i - 1]) ? same + 1 : 1;
+        if (same >= PUPIL_REPEAT_MAX)
+            return true;
+    }
+    return false;
+}
+
 /* The parts of a JSON number (its grammar is checked before). The value is 0.<digits> x 10^magnitude, where
  * digits are those of s without sign and leading zeros; exponents saturate far beyond any double. */
 struct number {

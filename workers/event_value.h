@@ -19,6 +19,9 @@ bool value_parse_date(const char *s, size_t len, int64_t *out);
 bool value_parse_time(const char *s, size_t len, int64_t *out);
 /* 32 hex digits of either case. */
 bool value_parse_pupil(const char *s, size_t len, uint8_t out[16]);
+/* A hex digit 12 times in a row: what pads another number to the length of a pseudonym. One hash in 10^13 has that. */
+#define PUPIL_REPEAT_MAX 12
+bool value_has_long_repeat(const char *s, size_t len);
 /* A JSON number as mantissa x 10^exponent, the mantissa without trailing zeros (0 x 10^0 for zero). False
  * when more than 18 digits would be needed or the exponent is beyond 1,000: no field has such a value. */
 struct decimal {

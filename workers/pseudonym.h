@@ -16,8 +16,11 @@ struct pseudonym_keys;
 bool rrn_is_valid(const char digits[11]);
 
 /* Each maximal run of exactly 11 digits (separators . - / space allowed between digits; not glued to a letter or digit)
- * becomes rrn:# ("rrn:" directly before it is absorbed). In place; returns the new length, and wipes what lies behind. */
+ * becomes rrn:# ("rrn:" directly before it is absorbed). So does a number with a plausible date and check number in a wider
+ * spelling: up to three separators of more kinds, digits of other scripts, within a longer run of digits. In place; returns the new length, and wipes what lies behind. */
 size_t pseudonym_scrub(char *bytes, size_t len);
+/* No number is spelled in more bytes: 11 digits and 3 separators between two of them, each an escape. */
+#define PSEUDONYM_WIDEST 256
 
 /* Which keys the strings of one line get. */
 struct pseudonym_choice {

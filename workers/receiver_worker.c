@@ -72,14 +72,18 @@ static struct event_batch *new_batch(struct receiver *r, uint64_t first_seq)
     return batch;
 }
 
-/* A best-effort line no feeder has cut: its first KiB, without a number that the cut might have halved. */
+/* A best-effort line no feeder has cut: its first KiB. More is scrubbed than is kept, so that no cut halves a
+ * number, however wide. */
 static int append_oversize(struct event_batch *batch, const char *line)
 {
-    size_t len = OVERSIZE_KEPT;
-
-    while (len > 0 && strchr("0123456789.-/ ", line[len - 1]))
-        len--;
-    return event_append_dead(batch, "too large", line, len, pseudonym_scrub);
+    char head[2 * OVERSIZE_KEPT];
+    memcpy(head, line, sizeof head);
+    size_t len = pseudonym_scrub(head, sizeof head);
+    len -= len < PSEUDONYM_WIDEST ? len : PSEUDONYM_WIDEST;
+    int err = event_append_dead(batch, "too large", head, len < OVERSIZE_KEPT ? len : OVERSIZE_KEPT,
+                                pseudonym_scrub);
+    explicit_bzero(head, sizeof head);
+    return err;
 }
 
 /* The lines after the first `skip`, as batches of at most BATCH_EVENTS_MAX events; empty lines (best-effort

@@ -4,8 +4,8 @@ may spell it; then everything that is kept or said is searched for all of them, 
 journals as they lie on disk, PostgreSQL's files with its write-ahead log, all logs, metrics, what the control socket, teldagctl
 and a subscriber get, and the memory of daemon and feeders as a core dump would show it.
 
-What is a number: eleven digits, single separators (. - / space) between them allowed, no digit beside them. Digits of a longer
-run are another number (an account, a bar code) and stay."""
+What is a number: eleven digits, single separators (. - / space) between them allowed, no digit beside them; and in wider spellings
+or within longer runs, eleven whose date and check number agree."""
 import hashlib
 import json
 import os
@@ -124,6 +124,66 @@ def memory_of(pid):
                 yield path or "anonymous", memory.read(end - start)
             except (OSError, ValueError, OverflowError):
                 continue  # guard pages
+
+
+def wide_ways(n):
+    """(name, spelling): what people, spreadsheets and other keyboards make of a number."""
+    groups = (n[:2], n[2:4], n[4:6], n[6:9], n[9:])
+    for name, gap in (("two spaces", "  "), ("point and space", ". "), ("en dash", "\u2013"), ("U+2011", "\u2011"), ("NBSP", "\u00a0"), ("U+202F", "\u202f"),
+                      ("zero width", "\u200b"), ("soft hyphen", "\u00ad"), ("tab", "\t"), ("newline", "\n"), ("underscore", "_"), ("comma", ","), ("colon", ":"), ("plus", "+"),
+                      ("dash with spaces", " - ")):
+        yield name, gap.join(groups)
+    yield "brackets", "(%s)%s.%s-%s.%s" % groups
+    yield "fullwidth", "".join(chr(0xff10 + int(d)) for d in n)
+    yield "Arabic-Indic", "".join(chr(0x660 + int(d)) for d in n)
+    yield "a zero before", "0" + n
+    yield "a zero behind", n + "0"
+
+
+def folded(data):
+    """Bytes as a patient reader sees them: JSON escapes read, all digits ASCII, nothing else between."""
+    text = re.sub(rb"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m.group(1), 16)).encode("utf-8", "replace"), data).decode("utf-8", "replace")
+    text = re.sub(r"\\[tnr]", " ", text)
+    text = re.sub("[\uff10-\uff19]", lambda m: chr(ord(m.group()) - 0xff10 + 48), text)
+    text = re.sub("[\u0660-\u0669]", lambda m: chr(ord(m.group()) - 0x660 + 48), text)
+    return re.sub("[ ./_,:+()\t\r\n\u00a0\u00ad\u200b\u2011\u2013\u202f-]", "", text)
+
+
+def test_wide_spellings_in_the_journal():
+    """By the feeder's way and by the best-effort way's scrub of dead letters: every spelling, raw and as JSON escapes."""
+    numbers = Numbers(int(os.environ.get("TEST_SEED") or harness.SEED))
+    with World() as w:
+        feed = w.feed("registration.0")
+        d = w.daemon([feed]).migrate().start()
+        count = 0
+        for escaped in (False, True):
+            for name, _ in wide_ways("0" * 11):
+                n = numbers("%s %d" % (name, escaped))
+                text = dict(wide_ways(n))[name]
+                for line in ({"source": "urn " + text}, {"note": "Jan " + text + " x"}):
+                    e = dict(json.loads(registration(321, count, "lager")), id="e%d" % count, **line)
+                    feed.send([json.dumps(e, ensure_ascii=escaped), json.dumps(dict(e, type="x", id="d%d" % count), ensure_ascii=escaped)])
+                    count += 2
+        for n in (numbers("padded in front"), numbers("padded behind")):
+            for pupil in ("0" * 21 + n, n + "a" * 21, n + "0" * 21, "f" * 32):
+                e = json.loads(registration(321, count, "lager"))
+                e["data"]["pupil"] = pupil
+                feed.send([json.dumps(e)])
+                count += 1
+        d.caught_up()
+        letters = json.loads(d.ctl("--json", "dead-letter", "list"))
+        assert "has one hex digit 12 times in a row" in json.dumps(letters), letters
+        assert w.cluster.sql("SELECT count(*) FROM teldag_data.registration_log WHERE replace(pupil::text, '-', '') ~ '(.)\\1{11}'") == [["0"]]
+        kept = folded(subprocess.run(["pg_dump", "-d", w.cluster.conninfo], stdout=subprocess.PIPE, check=True).stdout)
+        d.stop()
+        feed.stop()
+        for path in files_under(w.home, w.cluster.dir):
+            if "journal-" in path or path.endswith(".log"):
+                with open(path, "rb") as f:
+                    kept += folded(f.read())
+        assert kept.count("rrn#") > count / 2, "nothing was scrubbed"
+        found = [way for way, n in numbers.by_way.items() if n in kept]
+        assert not found, found
 
 
 def wrong(n):

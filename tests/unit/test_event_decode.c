@@ -940,7 +940,8 @@ static void test_speed(void **state)
             lines[i], sizeof lines[i],
             "{\"specversion\":\"1.0\",\"id\":\"reg-%d\",\"source\":\"urn:registry:discimus\",\"type\":"
             "\"registration.upsert.v1\",\"time\":\"2025-02-03T10:%02d:00.%06d+01:00\",\"subject\":\"%d\","
-            "\"data\":{\"school_id\":\"%d\",\"school_year\":\"2024-2025\",\"pupil\":\"%032x\",\"group\":"
+            "\"data\":{\"school_id\":\"%d\",\"school_year\":\"2024-2025\",\"pupil\":"
+            "\"0123456789abcdef01234567%08x\",\"group\":"
             "\"graad23\",\"regular\":true,\"weight\":1,\"from\":\"2024-09-01\",\"until\":null,"
             "\"indicators\":[\"schooltoelage\",\"opleiding_moeder\"]}}",
             i, i % 60, i, 1000 + i, 1000 + i, i * 7919);

@@ -336,7 +336,11 @@ static void oversize_lines(void **state)
     line[15] = 'y';
     /* a number across the first KiB, and one cut by what is looked at */
     memcpy(line + 1018, "85073003328", 11);
-    crypto_hash_sha256(digest, (const unsigned char *)line, len);
+    char *copy = malloc(len);
+    memcpy(copy, line, len);
+    size_t scrubbed = pseudonym_scrub(copy, len); /* the digest tells nothing of the numbers */
+    crypto_hash_sha256(digest, (const unsigned char *)copy, scrubbed);
+    free(copy);
     sodium_bin2hex(hex, sizeof hex, digest, sizeof digest);
     snprintf(expected, sizeof expected,
              "{\"teldagd_oversize\":{\"length\":%zu,\"sha256\":\"%s\",\"head\":\"\\u0022rrn:#"

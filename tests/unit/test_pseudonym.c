@@ -168,7 +168,91 @@ static void what_is_left_alone(void **state)
     expect_same("{\"id\":\"registration.0/000000000123456789\"}");
     expect_same("{\"sent_us\":1700000000000000,\"weight\":0.5,\"n\":1234567890}");
     expect_same("{\"pupil\":\"rrn:#\"}");
-    expect_same("{\"a\":\"85..07.30-033.28\"}"); /* two separators in a row are no number */
+    expect_same("{\"a\":\"85..07.30-033.29\"}"); /* two separators in a row, and the wrong check number */
+    expect_same("{\"a\":\"85....07.30-033.28\"}");
+    expect_same("{\"a\":[85,07,30,033,28],\"b\":[8,5,0,7,3,0,0,3,3,2,8]}"); /* several values */
+    expect_same("{\"n\":1700000000000,\"us\":1733850730033280,\"at\":\"20240901123045\"}");
+    expect_same("{\"id\":\"000000000123456789\"}");
+    expect_same("{\"id\":\"85073003-3280-4000-8000-085073003328\"}"); /* a uuid */
+    expect_same("{\"x\":0.850730033280,\"y\":\"1.850730033280\"}");
+    expect_same("{\"t\":\"2024-09-01, 12:30:45.123\"}");
+}
+
+/* Whatever somebody may put between the digits, or write them with; the date and the check number tell. */
+static void wide_spellings(void **state)
+{
+    static const char *const spellings[] = {
+        "85.07.30 - 033.28",
+        "85  07  30  033  28",
+        "85. 07. 30 - 033. 28",
+        "85.07.30\xe2\x80\x93"
+        "033.28",
+        "85.07.30\xe2\x80\x91"
+        "033.28",
+        "85\xc2\xa0"
+        "07\xc2\xa0"
+        "30\xc2\xa0"
+        "033\xc2\xa0"
+        "28",
+        "85\xe2\x80\xaf"
+        "0730\xe2\x80\xaf"
+        "03328",
+        "850730\xe2\x80\x8b"
+        "03328",
+        "850730\xc2\xad"
+        "03328",
+        "85\t07\t30\t033\t28",
+        "850730\n03328",
+        "850730\\n03328",
+        "85\\t07\\t30\\t033\\t28",
+        "850730\\r\\n03328",
+        "85_07_30_033_28",
+        "85,07,30,033,28",
+        "85:07:30:033:28",
+        "85+07+30+033+28",
+        "850730\\u201103328",
+        "85\\u00a007\\u00A030\\u202f033\\u200b28",
+        "850730\\u200b\\u200c\\ufeff03328",
+        "\xef\xbc\x98\xef\xbc\x95\xef\xbc\x90\xef\xbc\x97\xef\xbc\x93\xef\xbc\x90\xef\xbc\x90\xef\xbc\x93\xef"
+        "\xbc\x93\xef\xbc\x92\xef\xbc\x98",
+        "\xd9\xa8\xd9\xa5\xd9\xa0\xd9\xa7\xd9\xa3\xd9\xa0\xd9\xa0\xd9\xa3\xd9\xa3\xd9\xa2\xd9\xa8",
+        "\\uff18\\uff15\\uff10\\uFF17\\uff13\\uff10\\uff10\\uff13\\uff13\\uff12\\uff18",
+        "\\u0668\\u0665.\\u0660\\u0667.\\u0663\\u0660-\\u0660\\u0663\\u0663.\\u0662\\u0668",
+        "8507300332\xef\xbc\x98"};
+    (void)state;
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {
+        char line[400], place[400];
+        snprintf(line, sizeof line, "{\"n\":\"Jan %s, x\"}", spellings[i]);
+        expect_line(key, line, "{\"n\":\"Jan rrn:#, x\"}");
+        snprintf(line, sizeof line, "Jan %s", spellings[i]); /* no JSON */
+        expect_line(NULL, line, "Jan \"rrn:#\"");
+        snprintf(place, sizeof place, "%s", line);
+        size_t left = pseudonym_scrub(place, strlen(line));
+        assert_int_equal(left, 9);
+        assert_memory_equal(place, "Jan rrn:#", 9);
+    }
+    expect_line(key, "{\"n\":\"(85) 07.30 - 033.28\"}", "{\"n\":\"(rrn:#\"}");
+    expect_line(key, "{\"n\":\"rrn:85.07.30 - 033.28\"}", "{\"n\":\"rrn:#\"}");
+    expect_line(key, "{\"n\":\"12 85.07.30 - 033.28 1000\"}", "{\"n\":\"12 rrn:# 1000\"}");
+    expect_line(key, "{\"n\":\"2024-09-01, 85.07.30 - 033.28\"}", "{\"n\":\"2024-09-01, rrn:#\"}");
+}
+
+/* Every window of a longer run, and pseudonyms that are none. */
+static void longer_runs(void **state)
+{
+    (void)state;
+    expect_line(key, "{\"n\":\"085073003328\"}", "{\"n\":\"0rrn:#\"}");
+    expect_line(key, "{\"n\":\"850730033280\"}", "{\"n\":\"rrn:#0\"}");
+    expect_line(key, "{\"n\":850730033280}", "{\"n\":\"rrn:#\"}");
+    expect_line(key, "{\"n\":\"8507300332885073003328\"}", "{\"n\":\"rrn:#rrn:#\"}");
+    expect_line(key, "{\"n\":\"85.07.30-033.2885.07.30-033.28\"}", "{\"n\":\"rrn:#rrn:#\"}");
+    expect_line(key, "{\"n\":\"1985.07.30-033.28\"}", "{\"n\":\"19rrn:#\"}");
+    expect_line(key, "{\"pupil\":\"00000000000000000000085073003328\"}",
+                "{\"pupil\":\"000000000000000000000rrn:#\"}");
+    expect_line(key, "{\"pupil\":\"85073003328000000000000000000000\"}",
+                "{\"pupil\":\"rrn:#000000000000000000000\"}");
+    expect_line(key, "{\"pupil\":\"85073003328aaaaaaaaaaaaaaaaaaaaa\"}",
+                "{\"pupil\":\"rrn:#aaaaaaaaaaaaaaaaaaaaa\"}");
 }
 
 /* --- properties
@@ -240,8 +324,9 @@ static void nothing_survives(void **state)
             fail_msg("%.*s\n keeps a number: %.*s", (int)len, line, (int)twice, place);
         twice = scrub_line(NULL, out, got, again);
         if (!memchr(line, '\\', len)) {
-            assert_int_equal(twice, got);
-            assert_memory_equal(again, out, got);
+            /* what stood beside a number may have saved a longer run from being one */
+            if (twice > got || (twice == got && memcmp(again, out, got) != 0))
+                fail_msg("%.*s\n became %.*s\n then %.*s", (int)len, line, (int)got, out, (int)twice, again);
         }
     }
 }
@@ -276,11 +361,53 @@ static void only_the_number_changes(void **state)
     }
 }
 
+/* Times, ids and counters stay as they are, whatever their digits; and every number is found between them. */
+static void moments_stay_and_numbers_go(void **state)
+{
+    (void)state;
+    take_seed();
+    for (int round = 0; round < 100000; round++) {
+        char line[700], start[400], expected[700], out[2000], number[80], digits[40];
+        static const char *const gaps[] = {"", ".", " - ", "\xe2\x80\x91", "  ", "_", "\\t", "\\u00a0"};
+        const char *a = gaps[next_random() % 8], *b = gaps[1 + next_random() % 7],
+                   *c = gaps[next_random() % 8];
+        unsigned y = next_random() % 100, m = 1 + next_random() % 12, d = 1 + next_random() % 28,
+                 n = 1 + next_random() % 998;
+        uint64_t nine = ((y * 100 + m) * 100 + d) * 1000ull + n + (next_random() % 2 ? 2000000000ull : 0);
+        unsigned check = 97 - (unsigned)(nine % 97);
+        snprintf(digits, sizeof digits, "%02u%02u%02u%03u%02u", y, m, d, n, check);
+        assert_true(rrn_is_valid(digits));
+        snprintf(number, sizeof number, "%02u%s%02u%s%02u%s%03u%s%02u", y, a, m, a, d, b, n, c, check);
+        snprintf(start, sizeof start,
+                 "{\"t\":\"20%02u-%02u-%02u, "
+                 "%02u:%02u:%02u.%03u\",\"u\":\"20%02u-%02u-%02uT%02u:%02u:%02u.%06uZ\","
+                 "\"id\":\"%08x-%04u-4%03u-8%03u-%012llu\",\"school\":%u,\"us\":%llu,\"n\":\"Jan ",
+                 y, m, d, n % 24, n % 60, d, n, y, m, d, n % 24, n % 60, d, n * 1000 + n,
+                 (unsigned)next_random(), n, n, n, (unsigned long long)(next_random() % 1000000000000),
+                 100 + n * 100, 1600000000000000ull + next_random() % 200000000000000);
+        snprintf(expected, sizeof expected, "%srrn:#, x\"}", start);
+        snprintf(line, sizeof line, "%s%s, x\"}", start, number);
+        size_t got = scrub_line(key, line, strlen(line), out);
+        if (got != strlen(expected) || memcmp(out, expected, got) != 0)
+            fail_msg("%s\n became %.*s\n not %s", line, (int)got, out, expected);
+    }
+}
+
 /* A mebibyte of nothing but numbers, or of near misses, takes milliseconds. */
 static void long_lines_are_quick(void **state)
 {
-    static const char *const patterns[] = {
-        "85073003328 ", "1 ", "8507300332 ", "a85073003328", "1", "rrn:85073003328\",\"", "\\u0038"};
+    static const char *const patterns[] = {"85073003328 ",
+                                           "1 ",
+                                           "8507300332 ",
+                                           "a85073003328",
+                                           "1",
+                                           "rrn:85073003328\",\"",
+                                           "\\u0038",
+                                           "85.07.30 - 033.28 ",
+                                           "8507300332885073003329",
+                                           "1, ",
+                                           "\\u2011850730",
+                                           "\xe2\x80\x91\x38"};
     size_t len = 1u << 20;
     char *line = malloc(len), *out = malloc(2 * len + 32);
     (void)state;
@@ -309,8 +436,11 @@ int main(void)
         cmocka_unit_test(bare_numbers_become_strings),
         cmocka_unit_test(escapes_hide_nothing),
         cmocka_unit_test(what_is_left_alone),
+        cmocka_unit_test(wide_spellings),
+        cmocka_unit_test(longer_runs),
         cmocka_unit_test(nothing_survives),
         cmocka_unit_test(only_the_number_changes),
+        cmocka_unit_test(moments_stay_and_numbers_go),
         cmocka_unit_test(long_lines_are_quick),
     };
     return cmocka_run_group_tests(tests, make_key, drop_key);
