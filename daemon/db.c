@@ -8,14 +8,17 @@
 #include <assert.h>
 #include <endian.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/clock.h"
 #include "daemon/failpoint.h"
 
 #define COPY_FLUSH_BYTES (256u << 10)
 #define PREPARED_MAX     64
+#define LONG_TICK_MS     100
 #define UNIX_TO_PG_DAYS  10957 /* 1970-01-01 to 2000-01-01 */
 #define UNIX_TO_PG_US    (UNIX_TO_PG_DAYS * INT64_C(86400000000))
 
@@ -85,103 +88,7 @@ static int remember_result(struct db *db, const PGresult *result)
     return remember(db, error, sqlstate, text && *text ? text : PQerrorMessage(db->conn));
 }
 
-#ifdef TELDAGD_FAILPOINTS
-
-/* ---- failpoints: every call and every statement may lose its connection or be answered by an error ---- */
-
-#include <sys/socket.h>
-
-static void cut_connection(struct db *db)
-{
-    if (PQsocket(db->conn) >= 0)
-        shutdown(PQsocket(db->conn), SHUT_RDWR);
-}
-
-/* An error from the server itself, so that an open transaction has failed there too. */
-static void fail_for_real(struct db *db, const char *sqlstate)
-{
-    char sql[160];
-    PGresult *result;
-
-    snprintf(sql, sizeof(sql), "DO $$BEGIN RAISE EXCEPTION 'failpoint' USING ERRCODE = '%s'; END$$",
-             *sqlstate ? sqlstate : "53200");
-    result = PQexec(db->conn, sql);
-    remember_result(db, result);
-    PQclear(result);
-}
-
-/* true: the call has failed, and why is remembered. */
-static bool fault_call(struct db *db)
-{
-    char sqlstate[6] = "";
-    enum failpoint_act act = failpoint_reach_call(db->who, sqlstate);
-
-    if (act == FAILPOINT_ACT_CUT)
-        cut_connection(db);
-    if (act == FAILPOINT_ACT_ERROR) {
-        if (PQstatus(db->conn) == CONNECTION_OK && PQtransactionStatus(db->conn) != PQTRANS_ACTIVE)
-            fail_for_real(db, sqlstate);
-        else
-            remember(db, class_of(*sqlstate ? sqlstate : "53200"), sqlstate, "failpoint");
-    }
-    return act == FAILPOINT_ACT_ERROR;
-}
-
-static bool fault_at(struct db *db, const char *label, const char *when)
-{
-    char sqlstate[6] = "";
-    enum failpoint_act act;
-
-    if (strcmp(db->who, "writer") != 0 && strcmp(db->who, "publisher") != 0 && strcmp(label, "commit") != 0)
-        return false; /* teldagctl's questions change nothing */
-    act = failpoint_reach_sql(db->who, label, when, sqlstate);
-    if (act == FAILPOINT_ACT_CUT)
-        cut_connection(db);
-    if (act == FAILPOINT_ACT_ERROR && strcmp(when, "before") == 0)
-        fail_for_real(db, sqlstate);
-    else if (act == FAILPOINT_ACT_ERROR)
-        remember(db, class_of(*sqlstate ? sqlstate : "53200"), sqlstate, "failpoint");
-    return act == FAILPOINT_ACT_ERROR;
-}
-
-static bool fault_before(struct db *db, const char *sql)
-{
-    char label[64];
-
-    failpoint_label(sql, label, sizeof(label));
-    return fault_call(db) || fault_at(db, label, "before");
-}
-
-static void fault_after(struct db *db, const char *sql)
-{
-    char label[64];
-
-    failpoint_label(sql, label, sizeof(label));
-    fault_at(db, label, "after");
-}
-
-static PGresult *commit_for_faults(struct db *db)
-{
-    PGresult *result, *last = NULL;
-
-    if (fault_call(db) || fault_at(db, "commit", "before"))
-        db_clear_error(db); /* the transaction has failed: COMMIT will be answered ROLLBACK */
-    if (PQsendQuery(db->conn, "COMMIT") == 1)
-        PQflush(db->conn);
-    fault_at(db, "commit", "sent");
-    while ((result = PQgetResult(db->conn))) {
-        PQclear(last);
-        last = result;
-    }
-    fault_at(db, "commit", "answered");
-    return last;
-}
-#else
-#define fault_call(db)        false
-#define fault_at(db, l, w)    false
-#define fault_before(db, sql) false
-#define fault_after(db, sql)  ((void)0)
-#endif
+#include "daemon/db_failpoints.h"
 
 static bool is_configuration(const char *message, size_t len)
 {
@@ -386,6 +293,40 @@ struct db_result *db_query(struct db *db, const char *sql, int count, const char
     if (db->error || fault_before(db, sql))
         return NULL;
     r = wrap(db, PQexecParams(db->conn, sql, count, NULL, values, NULL, NULL, 0));
+    fault_after(db, sql);
+    return r;
+}
+
+/* Waits for the statement that was sent. Past the deadline it waits on without a word: then the watchdog judges. */
+static PGresult *await_result(struct db *db, const struct db_tick *tick, int deadline_ms)
+{
+    uint64_t until = clock_monotonic_us() + (uint64_t)deadline_ms * 1000;
+    struct pollfd socket = {.fd = PQsocket(db->conn), .events = POLLIN};
+    PGresult *result, *last = NULL;
+
+    while (PQisBusy(db->conn) && clock_monotonic_us() < until) {
+        poll(&socket, 1, LONG_TICK_MS);
+        tick->call(tick->context);
+        if (!PQconsumeInput(db->conn))
+            break;
+    }
+    while ((result = PQgetResult(db->conn))) {
+        PQclear(last);
+        last = result;
+    }
+    return last;
+}
+
+struct db_result *db_query_long(struct db *db, const char *sql, int count, const char *const *values,
+                                const struct db_tick *tick, int deadline_ms)
+{
+    struct db_result *r;
+
+    if (db->error || fault_before(db, sql))
+        return NULL;
+    r = wrap(db, PQsendQueryParams(db->conn, sql, count, NULL, values, NULL, NULL, 0) == 1
+                     ? await_result(db, tick, deadline_ms)
+                     : NULL);
     fault_after(db, sql);
     return r;
 }

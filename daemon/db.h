@@ -35,6 +35,14 @@ void db_look(struct db *db);
 int db_run(struct db *db, const char *sql);
 /* Parameters in text form; NULL = SQL NULL. NULL result on error. */
 struct db_result *db_query(struct db *db, const char *sql, int count, const char *const *values);
+/* One that may take minutes: while the server works at it, and until the deadline, tick is called some ten times a second.
+ * The deadline ends only the ticks, not the statement. */
+struct db_tick {
+    void (*call)(void *context);
+    void *context;
+};
+struct db_result *db_query_long(struct db *db, const char *sql, int count, const char *const *values,
+                                const struct db_tick *tick, int deadline_ms);
 struct db_result *db_named(struct db *db, const char *statement, int count,
                            const char *const *values); /* prepared once */
 void db_result_free(struct db_result **r);

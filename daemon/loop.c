@@ -29,10 +29,10 @@ uint64_t loop_stalled_us(void)
 }
 
 /* Said once when it begins, and once when it is over. */
-static void log_stall(void)
+static void log_stall(const struct loop *l)
 {
     static bool stalled; /* main thread only */
-    bool now = loop_stalled_us() >= LOOP_STALL_US;
+    bool now = loop_stalled_us() >= LOOP_STALL_US && l->waits(l->context);
 
     if (now && !stalled)
         log_warning("no answer of the database for %u s: the writer waits for it",
@@ -52,7 +52,7 @@ static void take_stock(const struct loop *l, uint64_t *last_progress)
     atomic_store(&turned_us, clock_monotonic_us());
     if (progress != *last_progress)
         atomic_store(&moved_us, clock_monotonic_us());
-    log_stall();
+    log_stall(l);
     if (progress == *last_progress)
         return;
     *last_progress = progress;

@@ -18,6 +18,8 @@ struct loop {
     void (*reload)(void *context);
     /* A number that moves while the work goes on, also while it waits in good order. */
     uint64_t (*progress)(void *context);
+    /* Whether a standstill is that of the database: not while what it has sent is worked through. */
+    bool (*waits)(void *context);
     /* One line for STATUS=. */
     void (*status)(void *context, char *out, size_t len);
     /* Not 0: the work has ended for good, with this exit code. */

@@ -75,9 +75,14 @@ static int run(struct service *service, struct notify *notify)
     if (code == 0) {
         log_notice("teldagd %s is ready; control socket %s", TELDAGD_VERSION, service->config->control);
         notify_ready(notify);
-        struct loop loop = {
-            signal_fd,           notify,        service, operator_reload_later, service_progress,
-            service_status_line, service_failed};
+        struct loop loop = {signal_fd,
+                            notify,
+                            service,
+                            operator_reload_later,
+                            service_progress,
+                            service_waits,
+                            service_status_line,
+                            service_failed};
         code = loop_run(&loop);
         notify_stopping(notify);
         signals_let_kill();

@@ -128,7 +128,7 @@ static int compute(struct what_if *x)
     if (!err)
         ledger_set_fixed(x->ledger, x->fixed);
     if (!err)
-        err = store_replay(x->db, &all, x->ledger, &events);
+        err = store_replay(x->db, &all, x->ledger, &events, NULL);
     if (!err)
         err = store_load_results(x->db, &all, x->ledger, x->results);
     if (!err)

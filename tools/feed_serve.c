@@ -348,7 +348,6 @@ static int poll_timeout(const struct server *s)
     return s->looks > 0 ? 1 << (QUICK_LOOKS - s->looks) : LOOK_PERIOD_MS;
 }
 
-/* 0 when told to stop, else an exit code. */
 /* Any error keeps the list that is in force. */
 static void reload_allow(struct server *s)
 {
@@ -373,6 +372,7 @@ static int read_signal(struct server *s)
     return (int)info.ssi_signo;
 }
 
+/* 0 when told to stop, else an exit code. */
 static int serve_until_stopped(struct server *s)
 {
     for (;;) {

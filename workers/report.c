@@ -113,8 +113,9 @@ static void describe_stopped(const struct report_stream *s, char *out, size_t le
                 out, len,
                 "stream %s stopped: the publisher has an older journal (epoch %" PRIu64 ", %" PRIu64
                 " was accepted): is it a restored copy, is the clock of its machine right? "
-                "Have it make a new one and send everything again, then run \"teldagctl stream accept %s "
-                "--resend\"",
+                "Have the registry give it a new epoch (teldag-feed new-epoch) and send again what it lacks, "
+                "then "
+                "run \"teldagctl stream accept %s --continue\", or --resend when it sends everything again",
                 name, p->other_epoch, p->epoch, name);
             return;
         }

@@ -249,6 +249,14 @@ uint64_t service_progress(void *context)
     return status.progress;
 }
 
+bool service_waits(void *context)
+{
+    struct service *s = context;
+    struct writer_status status;
+    writer_read_status(s->writer, &status);
+    return status.phase != WRITER_REBUILDING;
+}
+
 void service_status_line(void *context, char *out, size_t len)
 {
     struct service *s = context;

@@ -72,5 +72,6 @@ void service_stop_receivers(void *context);
 unsigned service_descriptors(const struct service *s);
 
 uint64_t service_progress(void *context);
+bool service_waits(void *context);
 void service_status_line(void *context, char *out, size_t len);
 int service_failed(void *context); /* 0, or the exit code when the writer has ended for good */

@@ -44,8 +44,8 @@ int store_lock(struct db *db, int shard, struct store_holder *holder);
 int store_load_shard(struct db *db, struct store_shard *shard);
 /* A new epoch of its alert log under this server's identity, recorded as an act, whatever the rules say. */
 int store_renew_epoch(struct db *db, struct store_shard *shard, const char *reason);
-/* Its batch number, seen by whoever waits for the lock; 0: none, or an error. */
-uint64_t store_read_batch(struct db *db, int shard);
+/* Its batch number and alert epoch, seen by whoever waits for the lock; 0: none, or an error. */
+uint64_t store_read_batch(struct db *db, int shard, uint64_t *alert_epoch);
 /* Gives the alert log its first epoch, or a new one where numbers may be given out again (epoch.h), and then reads the
  * row again: *renewal says why, NULL: it goes on. set_back: the log ends before what this process has seen. */
 int store_settle_epoch(struct db *db, struct store_shard *shard, bool set_back, const char **renewal);
@@ -54,8 +54,10 @@ int store_load_stream(struct db *db, const struct store_shard *shard, struct sto
                       bool best_effort);
 /* All streams there ever were, into the ledger. */
 int store_add_streams(struct db *db, struct ledger *ledger);
-/* Replays the logs of the shard's streams into the ledger, in stream order. events counts rows. */
-int store_replay(struct db *db, const struct store_shard *shard, struct ledger *ledger, uint64_t *events);
+/* Replays the logs of the shard's streams into the ledger, in stream order. events counts rows. tick (NULL: none) is called
+ * after each 65 536 rows: it moves because rows come. */
+int store_replay(struct db *db, const struct store_shard *shard, struct ledger *ledger, uint64_t *events,
+                 const struct db_tick *tick);
 /* What the database shows of the shard: all of it when there is one shard; else what is of schools the ledger speaks of. */
 int store_load_results(struct db *db, const struct store_shard *shard, const struct ledger *ledger,
                        struct results *results);
@@ -66,9 +68,11 @@ bool store_shard_owns(const struct store_shard *shard, const char *stream);
 int store_load_retained(struct db *db, const struct store_shard *shard, struct ledger *ledger);
 bool store_read_cells(const struct db_copy_field *f, struct group_cells *out);
 int store_retained_before(struct db *db, int *before);
-/* Why `retain` would be refused ("" when not), and how many rows it would take away. */
-int store_retain_refusal(struct db *db, int before, bool as_they_are, char *text, size_t text_len);
-int store_retain_rows(struct db *db, int before, int64_t *rows);
+/* Why `retain` would be refused ("" when not), and how many rows it would take away. These and store_retain() go through
+ * all logs: tick is called while they do. */
+int store_retain_refusal(struct db *db, int before, bool as_they_are, char *text, size_t text_len,
+                         const struct db_tick *tick);
+int store_retain_rows(struct db *db, int before, int64_t *rows, const struct db_tick *tick);
 /* What is fixed; *out is NULL when an error is returned. */
 int store_load_fixed(struct db *db, struct fixed **out);
 /* The rules set of a hash, as stored; NULL and error text when it cannot be had. */
@@ -89,7 +93,7 @@ int store_local(struct db *db, const struct store_shard *shard, const char *act,
 int store_fixed(struct db *db, bool budget, int year, const char *body_json);
 /* Takes the rows away; *body (malloc'ed, replaced) is that of the act. ERR_AGAIN: a long reader is in the way. The alerts after
  * the transaction's own. */
-int store_retain(struct db *db, int before, bool as_they_are, char **body);
-int store_retain_alerts(struct db *db, int before);
+int store_retain(struct db *db, int before, bool as_they_are, char **body, const struct db_tick *tick);
+int store_retain_alerts(struct db *db, int before, const struct db_tick *tick);
 int store_rules(struct db *db, const struct store_shard *shard, const struct rules_set *set);
 int store_clock(struct db *db, const struct store_shard *shard, int32_t day);

@@ -102,7 +102,7 @@ int store_load_shard(struct db *db, struct store_shard *s)
     return db_error(db);
 }
 
-uint64_t store_read_batch(struct db *db, int shard)
+uint64_t store_read_batch(struct db *db, int shard, uint64_t *alert_epoch)
 {
     char text[16];
     const char *values[] = {text};
@@ -110,9 +110,13 @@ uint64_t store_read_batch(struct db *db, int shard)
     uint64_t batch = 0;
 
     snprintf(text, sizeof(text), "%d", shard);
-    r = db_query(db, "SELECT batch FROM teldag_data.shard_progress WHERE shard = $1::int", 1, values);
-    if (db_rows(r) == 1)
+    r = db_query(db, "SELECT batch, alert_epoch FROM teldag_data.shard_progress WHERE shard = $1::int", 1,
+                 values);
+    *alert_epoch = 0;
+    if (db_rows(r) == 1) {
         batch = (uint64_t)db_int(r, 0, 0);
+        *alert_epoch = (uint64_t)db_int(r, 0, 1);
+    }
     db_result_free(&r);
     return batch;
 }
@@ -342,6 +346,7 @@ struct replay {
     struct value values[EVENT_COLUMNS_MAX];
     char arena[131072]; /* more than any event: COLUMN_JSON may have 64 KiB */
     uint64_t events;
+    const struct db_tick *tick;
 };
 
 /* One (stream, epoch, table, school year). year 0: the table has none. */
@@ -372,6 +377,8 @@ static int replay_range(struct replay *p, int table, int year)
         if (p->events % 65536 == 0) { /* nothing to undo in a rebuild: keep the journal small */
             ledger_commit(p->ledger);
             ledger_begin(p->ledger);
+            if (p->tick)
+                p->tick->call(p->tick->context);
         }
     }
     return err ? err : more;
@@ -391,7 +398,8 @@ static int replay_epoch(struct replay *p, const struct db_result *years)
     return err;
 }
 
-int store_replay(struct db *db, const struct store_shard *shard, struct ledger *ledger, uint64_t *events)
+int store_replay(struct db *db, const struct store_shard *shard, struct ledger *ledger, uint64_t *events,
+                 const struct db_tick *tick)
 {
     struct replay *p = calloc(1, sizeof(*p));
     struct db_result *epochs, *years;
@@ -401,6 +409,7 @@ int store_replay(struct db *db, const struct store_shard *shard, struct ledger *
         return ERR_NOMEM;
     p->db = db;
     p->ledger = ledger;
+    p->tick = tick;
     p->batch = (struct event_batch){.events = &p->event,
                                     .count = 1,
                                     .capacity = 1,

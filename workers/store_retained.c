@@ -8,6 +8,8 @@
 
 #include "workers/store.h"
 
+#define LONG_MS (15 * 60 * 1000) /* a statement of the act may take so long and is no standstill */
+
 int store_retained_before(struct db *db, int *before)
 {
     struct db_result *r = db_query(db, "SELECT teldag_data.retained_before()", 0, NULL);
@@ -111,36 +113,37 @@ int store_load_retained(struct db *db, const struct store_shard *shard, struct l
     return err;
 }
 
-int store_retain_refusal(struct db *db, int before, bool as_they_are, char *text, size_t text_len)
+int store_retain_refusal(struct db *db, int before, bool as_they_are, char *text, size_t text_len,
+                         const struct db_tick *tick)
 {
     char year[16];
     const char *values[] = {year, as_they_are ? "t" : "f"};
     struct db_result *r;
 
     snprintf(year, sizeof(year), "%d", before);
-    r = db_query(
+    r = db_query_long(
         db, "SELECT string_agg(r, '; ') FROM teldag_data.retain_refusals($1::smallint, $2::boolean) AS r", 2,
-        values);
+        values, tick, LONG_MS);
     snprintf(text, text_len, "%s", db_rows(r) == 1 ? db_text(r, 0, 0) : "");
     db_result_free(&r);
     return db_error(db);
 }
 
-int store_retain_rows(struct db *db, int before, int64_t *rows)
+int store_retain_rows(struct db *db, int before, int64_t *rows, const struct db_tick *tick)
 {
     char year[16];
     const char *values[] = {year};
     struct db_result *r;
 
     snprintf(year, sizeof(year), "%d", before);
-    r = db_query(db, "SELECT coalesce(sum(p.rows), 0) FROM teldag_data.retain_plan($1::smallint) p", 1,
-                 values);
+    r = db_query_long(db, "SELECT coalesce(sum(p.rows), 0) FROM teldag_data.retain_plan($1::smallint) p", 1,
+                      values, tick, LONG_MS);
     *rows = db_rows(r) == 1 ? db_int(r, 0, 0) : 0;
     db_result_free(&r);
     return db_error(db);
 }
 
-int store_retain(struct db *db, int before, bool as_they_are, char **body)
+int store_retain(struct db *db, int before, bool as_they_are, char **body, const struct db_tick *tick)
 {
     char year[16];
     const char *values[] = {year, as_they_are ? "t" : "f"};
@@ -148,7 +151,7 @@ int store_retain(struct db *db, int before, bool as_they_are, char **body)
     bool busy;
 
     snprintf(year, sizeof(year), "%d", before);
-    r = db_query(db, "SELECT teldag_data.retain($1::smallint, $2::boolean)", 2, values);
+    r = db_query_long(db, "SELECT teldag_data.retain($1::smallint, $2::boolean)", 2, values, tick, LONG_MS);
     busy = db_rows(r) == 1 && db_is_null(r, 0, 0);
     free(*body);
     *body = db_rows(r) == 1 && !busy ? strdup(db_text(r, 0, 0)) : NULL;
@@ -158,14 +161,14 @@ int store_retain(struct db *db, int before, bool as_they_are, char **body)
     return busy ? ERR_AGAIN : *body ? 0 : ERR_NOMEM;
 }
 
-int store_retain_alerts(struct db *db, int before)
+int store_retain_alerts(struct db *db, int before, const struct db_tick *tick)
 {
     char year[16];
     const char *values[] = {year};
     struct db_result *r;
 
     snprintf(year, sizeof(year), "%d", before);
-    r = db_query(db, "SELECT teldag_data.retain_alerts($1::smallint)", 1, values);
+    r = db_query_long(db, "SELECT teldag_data.retain_alerts($1::smallint)", 1, values, tick, LONG_MS);
     db_result_free(&r);
     return db_error(db);
 }

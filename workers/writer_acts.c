@@ -63,6 +63,7 @@ static int mend_differences(struct writer *w)
         return err;
     changes_init(&c);
     err = count ? results_diff(w->results, w->ledger, keys, count, &c) : 0;
+    writer_tick(w);
     if (!err)
         err = results_subjects(w->results, w->ledger, &subjects, &subject_count);
     if (!err)
@@ -261,20 +262,21 @@ struct dead_work {
     char why[200];
 };
 
-/* A later event of the same key, in any stream: then the letter has nothing left to say. Same columns, by
- * name. */
-static bool is_superseded(struct writer *w, const struct event_batch *b, const struct event *e)
+/* A later event of the same key in the letter's own stream: then the letter has nothing left to say. (Positions of two
+ * streams have no order.) Same columns, by name. */
+static int look_superseded(struct writer *w, const struct event_batch *b, const struct event *e,
+                           bool *superseded)
 {
     const struct log_table *t = &log_tables[event_kinds[e->type].table];
     char sql[900], text[EVENT_COLUMNS_MAX][80], position[3][24];
     const char *values[EVENT_COLUMNS_MAX];
     const struct event_kind *withdraw = NULL;
     struct db_result *r;
-    bool found;
     int n, count = 3;
 
+    *superseded = false;
     if (event_kinds[e->type].op == 'c')
-        return false;
+        return 0;
     for (int k = 0; k < EVENT_TYPE_COUNT; k++) /* the fields of the withdrawal are the key */
         if (event_kinds[k].table == event_kinds[e->type].table && event_kinds[k].op == 'w')
             withdraw = &event_kinds[k];
@@ -312,9 +314,9 @@ static bool is_superseded(struct writer *w, const struct event_batch *b, const s
     }
     snprintf(sql + n, sizeof(sql) - (size_t)n, ")");
     r = db_query(w->db, sql, count, values);
-    found = r && strcmp(db_text(r, 0, 0), "t") == 0;
+    *superseded = db_rows(r) == 1 && strcmp(db_text(r, 0, 0), "t") == 0;
     db_result_free(&r);
-    return found;
+    return db_error(w->db);
 }
 
 static int finish_letter(struct writer *w, struct dead_work *work, const struct db_result *r, int row,
@@ -357,6 +359,7 @@ static int retry_letter(struct writer *w, struct dead_work *work, const struct d
     struct event_batch *b = work->batch;
     struct store_item item;
     char *raw = strdup(db_text(r, row, 4));
+    bool superseded;
     int err;
 
     if (!raw)
@@ -384,7 +387,10 @@ static int retry_letter(struct writer *w, struct dead_work *work, const struct d
         retention_reason(retention_year(b, &b->events[0]), &b->events[0], work->why);
         return 0;
     }
-    if (is_superseded(w, b, &b->events[0])) {
+    err = look_superseded(w, b, &b->events[0], &superseded);
+    if (err)
+        return err;
+    if (superseded) {
         err = finish_letter(w, work, r, row, "superseded", NULL);
         work->superseded += !err;
         return err;
@@ -399,6 +405,16 @@ static int retry_letter(struct writer *w, struct dead_work *work, const struct d
     return err;
 }
 
+/* Behind the counts of what was done before the error. */
+static void say_unfinished(struct writer *w, struct writer_request *q, int err, int left)
+{
+    size_t n = strlen(q->answer);
+
+    snprintf(q->answer + n, sizeof(q->answer) - n,
+             "; ended by: %.160s; the other %d letters remain open: give the command again",
+             w->db && db_error(w->db) ? db_error_text(w->db) : err_text(err), left);
+}
+
 static int do_dead_letters(struct writer *w, struct writer_request *q)
 {
     struct dead_work work = {.decoder = event_decoder_new(NULL, NULL, pseudonym_scrub),
@@ -406,7 +422,7 @@ static int do_dead_letters(struct writer *w, struct writer_request *q)
     char epoch[24], seq[24];
     const char *values[] = {q->stream, epoch, seq};
     struct db_result *r = NULL;
-    int err = work.decoder && work.batch ? 0 : ERR_NOMEM;
+    int err = work.decoder && work.batch ? 0 : ERR_NOMEM, done = 0;
 
     snprintf(epoch, sizeof(epoch), "%" PRIu64, q->epoch);
     snprintf(seq, sizeof(seq), "%" PRIu64, q->seq);
@@ -419,11 +435,11 @@ static int do_dead_letters(struct writer *w, struct writer_request *q)
                      3, values);
     if (!err)
         err = db_error(w->db);
-    for (int i = 0; i < db_rows(r) && !err; i++) {
+    for (; done < db_rows(r) && !err; done += !err) {
         if (q->act == ACT_DEAD_RETRY) {
-            err = retry_letter(w, &work, r, i);
+            err = retry_letter(w, &work, r, done);
         } else {
-            err = finish_letter(w, &work, r, i, "dropped", NULL);
+            err = finish_letter(w, &work, r, done, "dropped", NULL);
             work.dropped += !err;
         }
     }
@@ -437,6 +453,8 @@ static int do_dead_letters(struct writer *w, struct writer_request *q)
     } else {
         say(q, "%u dropped", work.dropped);
     }
+    if (err && err != ERR_MISSING)
+        say_unfinished(w, q, err, db_rows(r) - done);
     db_result_free(&r);
     event_decoder_free(&work.decoder);
     event_batch_free(&work.batch);

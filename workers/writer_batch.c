@@ -322,8 +322,9 @@ static uint64_t random_token(void)
  * built anew from what then stands. */
 static int write_replay(struct writer *w, const struct writer_tx *tx, int64_t now_us)
 {
+    const struct db_tick tick = {writer_tick, w};
     uint64_t events;
-    int err = tx->retain ? store_retain(w->db, tx->retain, tx->as_they_are, &w->open.retain_body)
+    int err = tx->retain ? store_retain(w->db, tx->retain, tx->as_they_are, &w->open.retain_body, &tick)
                          : store_logs(w->db, tx->items, tx->count, now_us);
 
     FAILPOINT(writer, replay_logged);
@@ -406,7 +407,7 @@ static int write_transaction(struct writer *w, const struct writer_tx *tx)
     if (!err)
         err = store_changes(w->db, &w->shard, &w->open.changes, hash, now_us);
     if (!err && tx->retain)
-        err = store_retain_alerts(w->db, tx->retain);
+        err = store_retain_alerts(w->db, tx->retain, &(struct db_tick){writer_tick, w});
     return err;
 }
 
@@ -683,7 +684,8 @@ static int transact_items(struct writer *w, struct store_item *items, size_t cou
         return ERR_DB_CONFIG;
     }
     err = bury(w, &items[0], why);
-    FAILPOINT(writer, buried);
+    if (FAILPOINT_ERROR(writer, buried)) /* as if memory had run out */
+        err = ERR_NOMEM;
     return err ? err : transact_items(w, items, 1);
 }
 
@@ -754,7 +756,7 @@ int writer_apply_pending(struct writer *w)
     for (struct event_batch *b = w->pending; b; b = b->next)
         count += take_batch(w, b, places, w->items + count, 2 * WRITER_BATCH_EVENTS - count);
     err = count ? transact_items(w, w->items, count) : 0;
-    if (err != ERR_FENCE)
-        free_pending(w); /* after a rebuild what waits is looked at again */
+    if (err != ERR_FENCE && err != ERR_NOMEM)
+        free_pending(w); /* after a rebuild, or when there is memory again, what waits is looked at again */
     return err;
 }

@@ -50,7 +50,7 @@ struct writer_tx {
 struct writer_open {
     struct changes changes;
     struct writer_tx tx;
-    uint64_t token, operational_alerts;
+    uint64_t token;
     struct ledger *ledger; /* tx.replay: the new one */
     bool unresolved;       /* COMMIT sent, no answer */
     char *retain_body;     /* tx.retain: of its act */
@@ -72,8 +72,9 @@ struct writer {
 
     struct db *db;
     bool locked;
-    uint64_t seen;     /* the highest batch this process has seen committed, its own or another's */
-    bool session_read; /* positions were read, and a COMMIT's outcome settled, in this session */
+    uint64_t seen;       /* the highest batch this process has seen committed, its own or another's */
+    uint64_t seen_epoch; /* the alert epoch it was seen under */
+    bool session_read;   /* positions were read, and a COMMIT's outcome settled, in this session */
     struct ledger *ledger;
     struct results *results;
     bool ledger_valid;
@@ -99,6 +100,8 @@ struct writer {
 
 /* writer_worker.c */
 bool writer_is_stopping(struct writer *w);
+/* It goes on: rows come, or the server works at a statement that is known to be long. The watchdog is fed by it. */
+void writer_tick(void *writer);
 void writer_say(struct writer *w, enum writer_phase phase, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void writer_count(struct writer *w, uint64_t *counter, uint64_t by);

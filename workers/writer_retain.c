@@ -25,17 +25,18 @@ static void say(struct writer_request *q, const char *format, ...)
 /* 0: go on; ERR_EXISTS: there is nothing to do; ERR_INVALID: refused, and why. */
 static int look(struct writer *w, struct writer_request *q, const char *year, int64_t *rows)
 {
+    const struct db_tick tick = {writer_tick, w};
     char why[400];
     int err = writer_make_ready(w);
 
     if (!err)
-        err = store_retain_rows(w->db, q->year, rows);
+        err = store_retain_rows(w->db, q->year, rows, &tick);
     if (!err && q->year <= w->retained_before && *rows == 0) {
         say(q, "nothing of pupils of school years before %s is left", year);
         return ERR_EXISTS;
     }
     if (!err)
-        err = store_retain_refusal(w->db, q->year, q->as_they_are, why, sizeof(why));
+        err = store_retain_refusal(w->db, q->year, q->as_they_are, why, sizeof(why), &tick);
     if (!err && why[0]) {
         say(q, "not retained: %s%s", why,
             q->as_they_are ? "" : " (--as-they-are fixes, ends and drops what is open)");

@@ -116,6 +116,16 @@ static void say_holder(struct writer *w, const struct store_holder *holder, int 
     *warned = holder->pid;
 }
 
+/* A later epoch's numbers begin where whoever renewed it found the log: what was seen before says nothing of it. An older
+ * one is that of a restored copy, and must be found to end before what was seen. */
+static void see(struct writer *w, uint64_t batch, uint64_t alert_epoch)
+{
+    if (batch > w->seen || alert_epoch > w->seen_epoch)
+        w->seen = batch;
+    if (alert_epoch > w->seen_epoch)
+        w->seen_epoch = alert_epoch;
+}
+
 /* Held by another session: wait, say who, take over when it falls free. The old session of a connection we
  * lost holds it too, until the server has settled that session's last transaction: so after the lock its
  * outcome is final. */
@@ -127,15 +137,15 @@ static int take_lock(struct writer *w)
         struct timespec nap = {0, 200000000};
         struct store_holder holder;
         int got = store_lock(w->db, w->shard.shard, &holder);
-        uint64_t seen;
+        uint64_t seen, epoch;
 
         if (got < 0)
             return got;
         w->locked = got == 1;
         if (w->locked)
             break;
-        seen = store_read_batch(w->db, w->shard.shard);
-        w->seen = seen > w->seen ? seen : w->seen;
+        seen = store_read_batch(w->db, w->shard.shard, &epoch);
+        see(w, seen, epoch);
         say_holder(w, &holder, &warned);
         writer_refuse_order(w);
         if (writer_is_stopping(w))
@@ -219,6 +229,7 @@ static int choose_rules(struct writer *w)
 
 int writer_build_ledger(struct writer *w, struct ledger **out, uint64_t *events)
 {
+    const struct db_tick tick = {writer_tick, w};
     struct ledger *ledger = ledger_new();
     int err = ledger ? 0 : ERR_NOMEM;
 
@@ -230,7 +241,7 @@ int writer_build_ledger(struct writer *w, struct ledger **out, uint64_t *events)
     if (!err)
         ledger_set_fixed(ledger, w->fixed);
     if (!err)
-        err = store_replay(w->db, &w->shard, ledger, events);
+        err = store_replay(w->db, &w->shard, ledger, events, &tick);
     if (err)
         ledger_free(&ledger);
     *out = ledger;
@@ -241,7 +252,7 @@ int writer_build_ledger(struct writer *w, struct ledger **out, uint64_t *events)
 static int check_snapshot(struct writer *w)
 {
     const struct commitment_shard believed = {w->shard.batch, w->shard.token, w->shard.alert_seq};
-    uint64_t batch = store_read_batch(w->db, w->shard.shard);
+    uint64_t epoch, batch = store_read_batch(w->db, w->shard.shard, &epoch);
 
     return db_error(w->db) ? db_error(w->db) : commitment_snapshot(&believed, batch);
 }
@@ -268,6 +279,7 @@ static int rebuild(struct writer *w)
     if (!err)
         err = writer_build_ledger(w, &w->ledger, &events);
     FAILPOINT(rebuild, replayed);
+    writer_tick(w);
     if (!err && !(w->results = results_new()))
         err = ERR_NOMEM;
     if (!err)
@@ -275,6 +287,7 @@ static int rebuild(struct writer *w)
     if (!err)
         err = count_dead_letters(w);
     FAILPOINT(rebuild, loaded);
+    writer_tick(w);
     db_rollback(w->db);
     if (err)
         return err;
@@ -378,8 +391,9 @@ int writer_make_ready(struct writer *w)
     w->shard = now;
     writer_tell_place(w);
     w->seen = now.batch;
+    w->seen_epoch = now.alert_epoch;
     err = load_streams(w);
-    if (!err && belief == COMMITMENT_REBUILT)
+    if (!err && !w->ledger_valid) /* also after rules whose COMMIT was not done: it is counted under them */
         err = rebuild(w);
     if (err) {
         /* A half-read session is not believed: begin again, and then rebuild if that was due. */

@@ -32,6 +32,13 @@ bool writer_is_stopping(struct writer *w)
     return stopping;
 }
 
+void writer_tick(void *writer)
+{
+    struct writer *w = writer;
+
+    writer_count(w, &w->status.progress, 1);
+}
+
 void writer_say(struct writer *w, enum writer_phase phase, const char *format, ...)
 {
     char text[sizeof(w->status.message)];

@@ -1,6 +1,6 @@
--- Every position below a stream's progress was applied or dead-lettered exactly once (P1): no hole from an epoch's first kept
--- position on, nothing twice, nothing beyond. A hole is excused only when an accept in local_log says to continue after it. Where
--- events stood that were retained, a range says so.
+-- Every position below a stream's progress was applied or dead-lettered exactly once (P1): no hole from an epoch's 1 on, nothing twice,
+-- nothing beyond. A hole is excused only when an accept in local_log says to continue after it. Where events stood that were
+-- retained, a range says so.
 WITH place AS (
     SELECT l.stream_id, l.epoch, l.seq AS first, l.seq AS last FROM teldag_check.event_position l
     UNION ALL SELECT r.stream_id, r.epoch, r.first_seq, r.last_seq FROM teldag_data.retained_position r
@@ -10,10 +10,9 @@ WITH place AS (
     UNION ALL SELECT p.stream_id, p.epoch, p.next_seq, p.next_seq FROM teldag_data.feed_progress p WHERE p.epoch > 0
 ), step AS (
     SELECT a.stream_id, a.epoch, a.first,
-           coalesce(lag(a.last) OVER (PARTITION BY a.stream_id, a.epoch ORDER BY a.first, a.last),
-                    -- an epoch of which nothing is kept begins at 1
-                    CASE WHEN a.first = p.next_seq AND a.epoch = p.epoch THEN 0 END) AS before
-    FROM place a LEFT JOIN teldag_data.feed_progress p USING (stream_id)
+           -- an epoch begins at 1
+           coalesce(lag(a.last) OVER (PARTITION BY a.stream_id, a.epoch ORDER BY a.first, a.last), 0) AS before
+    FROM place a
 ), accepted AS (
     SELECT s.stream_id, (a.body ->> 'epoch')::bigint AS epoch, (a.body ->> 'seq')::bigint AS seq
     FROM teldag_data.local_log a JOIN teldag_data.stream s ON s.name = a.body ->> 'stream'

@@ -257,7 +257,7 @@ def way_to(name):
 
 def fault_of(plan):
     act = plan.split("=")[-1].split("@")[0].split(":")[0]
-    if act == "error" and not plan.startswith(("writer.", "publisher.")):
+    if act == "error" and (plan.startswith("writer.buried") or not plan.startswith(("writer.", "publisher."))):
         return "a journal that cannot write (EIO)" if plan.startswith("journal.") else "no memory for what was received"
     return {"kill": "kill -9 at each of %d failpoints" % len(points()), "cut": "connection to PostgreSQL cut at a statement",
             "error": "PostgreSQL answers a statement with an error"}[act]
@@ -321,7 +321,9 @@ def plans(names):
     sent = [(way, "writer.commit.sent=cut") for way in ("writer.commit.sent", "writer.budget_x", "writer.reference_x", "reload.x",
                                                         "writer.order_x", "writer.epoch_record.x", "writer.update_dead_letter.x")]
     failed = [("writer.shard_fence.before", "writer.shard_fence.before=error"), ("writer.commit.before", "writer.commit.before=error")]
-    failed += [("journal.append_before_commit", "journal.append_before_commit=error"), ("receiver.decoded", "receiver.decoded=error")]
+    failed += [("journal.append_before_commit", "journal.append_before_commit=error"), ("receiver.decoded", "receiver.decoded=error"),
+               ("writer.buried", "writer.buried=error"), ("writer.select_exists.before", "writer.select_exists.before=cut"),
+               ("reload.x", "writer.commit.before=cut")]
     made += sent + failed
     if FORM != "short":
         made += [(n, n + "=" + act) for n in names for act in ("cut", "error")

@@ -28,7 +28,7 @@ static int compute(struct db *db, struct ledger *ledger, struct results *results
         err = store_load_fixed(db, &fixed);
     ledger_set_fixed(ledger, fixed);
     if (!err)
-        err = store_replay(db, &shard, ledger, &events);
+        err = store_replay(db, &shard, ledger, &events, NULL);
     if (err)
         goto out;
     count = ledger_all(ledger, &keys);

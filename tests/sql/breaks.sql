@@ -78,6 +78,8 @@ FROM teldag_data.alert_log WHERE kind = 'count.incomplete';
 -- check: 60_positions
 DELETE FROM teldag_data.registration_log WHERE seq = 30 AND stream_id = t.stream('registration.0');
 -- check: 60_positions
+DELETE FROM teldag_data.registration_log WHERE seq = 1 AND stream_id = t.stream('registration.0');
+-- check: 60_positions
 DELETE FROM teldag_data.dead_letter WHERE state = 'open';
 -- check: 60_positions
 UPDATE teldag_data.feed_progress SET next_seq = next_seq + 1 WHERE stream_id = t.stream('registration.0');

@@ -332,6 +332,7 @@ def told_by(daemon, **environment):
         finally:
             for name in environment:
                 del os.environ[name]
+        told.messages = messages
         yield told
 
 
@@ -413,6 +414,29 @@ def test_stuck_writer_starves_the_watchdog_and_a_second_signal_ends_it():
         assert world.cluster.one("SELECT count(*) FROM teldag.registration") == "2"
         flow.expect_no_differences(daemon)
         daemon.verify()
+
+
+def test_a_long_rebuild_feeds_the_watchdog():
+    """Rows that come are progress, and no silence of the database."""
+    rows = 700000
+    with World() as world:
+        feed = world.feed("registration.0")
+        daemon = world.daemon([feed]).migrate().start()
+        feed.send([registration(101, 1, "graad1")])
+        daemon.caught_up()
+        daemon.kill()
+        columns = world.cluster.one("SELECT string_agg(column_name, ',') FROM information_schema.columns WHERE table_schema = 'teldag_data'"
+                                    " AND table_name = 'registration_log' AND column_name <> 'seq'").split(",")
+        world.cluster.sql("INSERT INTO teldag_data.registration_log (%s, seq) SELECT %s, l.seq + g FROM teldag_data.registration_log l,"
+                          " generate_series(1, %d) g" % (",".join(columns), ",".join("l." + c for c in columns), rows))
+        world.cluster.sql("UPDATE teldag_data.feed_progress SET next_seq = next_seq + %d" % rows)
+        with told_by(daemon, WATCHDOG_USEC="150000") as told:  # looked at each 50 ms; some 10 times 65,536 rows come
+            wait_for(lambda: told("STATUS=running"), 60, "not rebuilt")
+        begun = [i for i, m in enumerate(told.messages) if "STATUS=rebuilding" in m][0]
+        ended = [i for i, m in enumerate(told.messages) if "STATUS=running" in m][0]
+        fed = sum("WATCHDOG=1" in m for m in told.messages[begun:ended])
+        assert fed >= 4, told.messages[begun:ended + 1]
+        assert daemon.logged("from %d log rows" % (rows + 1)) and not daemon.logged("no answer of the database")
 
 
 def count_descriptors(daemon):

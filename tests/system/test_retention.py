@@ -12,6 +12,7 @@ import time
 import flow
 import harness
 from harness import World, closed, event, pupil, registration, school, wait_for
+from test_process import told_by
 from test_budget_risk import beslissing, melding, poah, toah, verklaring
 from test_roles import Logins
 
@@ -264,6 +265,31 @@ def test_a_crash_leaves_all_or_nothing():
         if not done:
             retain(d, "--as-they-are")
         assert not pupils_left(w) and shown(w) == before
+        d.verify()
+
+
+def test_a_long_act_feeds_the_watchdog():
+    """One statement that may take minutes: while the server works at it (here: waits for a reader) the daemon does not stand still."""
+    with World() as w:
+        logins, feeds, d = start(w)
+        d.stop()
+        with told_by(d, WATCHDOG_USEC="600000") as told:
+            d.caught_up()
+            reader = subprocess.Popen(["psql", "-X", "-q", w.cluster.conninfo, "-c", "BEGIN; SELECT count(*) FROM teldag.registration; SELECT pg_sleep(60)"],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_for(lambda: w.cluster.one("SELECT count(*) FROM pg_locks WHERE relation = 'teldag_data.registration_log'::regclass") != "0", 20, "no reader")
+            order = subprocess.Popen([os.path.join(harness.BUILD, "teldagctl"), "-c", d.config, "retain", "--before", BEFORE, "--as-they-are"],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_for(lambda: w.cluster.one("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0", 20, "the act does not wait")
+            fed = told("WATCHDOG=1")
+            time.sleep(1.5)  # the act waits 5 s for its lock
+            fed = told("WATCHDOG=1") - fed
+            waits = w.cluster.one("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            reader.kill()
+            reader.wait()
+            w.cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()")
+            assert waits != "0" and fed >= 3, (waits, fed)
+            assert order.wait() == 0
         d.verify()
 
 
