@@ -197,6 +197,7 @@ static void *serve_connection(void *argument)
             deadline_us = clock_monotonic_us() + IDLE_US;
         }
         memmove(buffer, start, len);
+        explicit_bzero(buffer + len, REQUEST_BYTES_MAX + 1 - len); /* whatever was asked, it is not kept */
         if (!good)
             break;
         if (len == REQUEST_BYTES_MAX) {
@@ -205,6 +206,8 @@ static void *serve_connection(void *argument)
             break;
         }
     }
+    if (buffer)
+        explicit_bzero(buffer, REQUEST_BYTES_MAX + 1);
     free(buffer);
     shutdown(c->fd,
              SHUT_RDWR); /* the descriptor is closed by who joins: its number must not be reused before */
