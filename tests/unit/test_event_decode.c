@@ -227,6 +227,15 @@ static const struct bad bads[] = {
      "data.pupil: must be 32 hex digits, or rrn: and 11 digits, is 33 bytes of other text"},
     {"31 hex digits and a g", REG_PUPIL("\"g123456789abcdef0123456789abcdef\""),
      "data.pupil: must be 32 hex digits..."},
+    {"a number padded to a pseudonym", REG_PUPIL("\"000000000000000000000" NATIONAL_BAD "\""),
+     "data.pupil: must be a pseudonym, has one hex digit 12 times in a row like a number that was padded"},
+    {"padded behind", REG_PUPIL("\"" NATIONAL "AaaaaaaaAAAAAAAAAAAAA\""),
+     "data.pupil: must be a pseudonym..."},
+    {"padded in the middle",
+     REG_PUPIL("\"0123456789"
+               "ffffffffffff"
+               "0123456789\""),
+     "data.pupil: must be a pseudonym..."},
     {"pupil as number", REG_PUPIL("12"), "data.pupil: must be 32 hex digits, or rrn: and 11 digits, is 12"},
     {"rrn with a wrong check number", REG_PUPIL("\"rrn:" NATIONAL_BAD "\""),
      "data.pupil: national register number with a wrong check number"},
