@@ -251,6 +251,8 @@ class Town:
         """Until it is done; a refusal meanwhile says why."""
         def done():
             answer = self.d.run(*words)
+            if answer.returncode == 65 and "is not stopped" in answer.stderr:
+                return False  # just started: it has not yet heard that the publisher shows another journal
             assert answer.returncode in (0, 69) and "the writer is running" not in answer.stderr, (words, answer.returncode, answer.stderr)
             return answer.returncode == 0
         wait_for(done, 20, " ".join(words))
