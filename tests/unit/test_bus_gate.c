@@ -316,7 +316,7 @@ static void test_skewed_queues_give_nothing_away(void **state)
     }
     turn(&s, 5);
     assert_true(count_frames(good, text, sizeof text) > 3); /* it came back by itself */
-    assert_string_equal(text, "alert.0/count.incomplete/7");
+    assert_memory_equal(text, "alert.0", 7);                /* whichever topic was the last to come */
     zmq_close(bad);
     zmq_close(good);
     zmq_ctx_term(context);
