@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@
 #define IDLE_S            10 /* for a whole request, from the connection or the answer before it */
 #define IDLE_US           (IDLE_S * 1000000ULL)
 #define SHORT_OF_MS       100
+#define STACK_USED        32768
 #define OVERFLOW_UID      65534 /* what a user of another namespace looks like */
 
 struct connection {
@@ -153,6 +155,7 @@ static bool send_all(int fd, const char *bytes, size_t len)
 static bool answer_line(struct connection *c, const char *line, size_t len)
 {
     char *text = control_answer(c->control->commands, c->control->context, &c->peer, line, len);
+    sodium_stackzero(STACK_USED); /* numbers of the request have been there */
     bool sent = text && send_all(c->fd, text, strlen(text));
     free(text);
     return sent;
